@@ -1,0 +1,31 @@
+"""Train one net: see conf/train.yaml, or `python src/train.py --help`."""
+
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from vggsuite import cli
+from vggsuite.config import TrainConfig, register, to_config, validate
+from vggsuite.results.run_folder import is_finished
+
+
+@hydra.main(config_path="../conf", config_name="train", version_base="1.3")
+def main(cfg: DictConfig) -> None:
+    config = to_config(cfg, TrainConfig)
+    validate(config)
+    hydra_config = HydraConfig.get()
+    folder = Path(hydra_config.runtime.output_dir)
+    if is_finished(config, folder) and not config.rerun:
+        print(f"{folder} is finished; rerun=true repeats it.")
+        return
+    from vggsuite.training.run import train  # only now: a finished run need not wait for torch
+
+    train(config, folder, multirun=hydra_config.mode == RunMode.MULTIRUN)
+
+
+if __name__ == "__main__":
+    register()
+    cli.run(main)

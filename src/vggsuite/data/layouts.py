@@ -1,0 +1,174 @@
+"""Where the images of a data set are, and which class each belongs to: the folder layouts that people have."""
+
+import csv
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from torchvision.datasets.folder import IMG_EXTENSIONS, make_dataset
+
+from vggsuite.errors import UserError
+
+KAGGLE_IMAGES = Path("Data/CLS-LOC")
+KAGGLE_VAL_LABELS = "LOC_val_solution.csv"
+TAR_FILES = ("ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar")
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Image files with their class indices, in a fixed order."""
+
+    paths: list[str]
+    labels: list[int]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """A data set for classification: class names in order, and its two published splits."""
+
+    root: Path
+    classes: list[str]
+    train: Samples
+    val: Samples
+
+    def fingerprint(self) -> str:
+        """SHA-256 over the class names, every image's path below the root and label, and the size in bytes of every
+        validation image: what a figure on the validation images depends on."""
+        digest = hashlib.sha256("\n".join(self.classes).encode())
+        for split in (self.train, self.val):
+            for path, label in zip(split.paths, split.labels, strict=True):
+                size = Path(path).stat().st_size if split is self.val else ""
+                digest.update(f"{Path(path).relative_to(self.root)}\0{label}\0{size}\n".encode())
+        return digest.hexdigest()
+
+
+def class_folders(root: Path, val_fraction: float) -> ImageSet:
+    """`train/<class>/*` and `val/<class>/*` below `root`, or one tree `<class>/*` of which the last `val_fraction` of
+    every class's sorted files is the validation split.
+
+    Raises:
+        UserError: where nothing is found, a class is empty, or train and val differ in their classes.
+    """
+    require_folder(root)
+    if (root / "train").is_dir() and (root / "val").is_dir():
+        return two_trees(root, root / "train", root / "val")
+    for split in ("train", "val"):
+        if (root / split).is_dir():
+            other = "val" if split == "train" else "train"
+            raise UserError(
+                f"data.root={root} has {split}/ but no {other}/; allowed: both, or one tree of class folders."
+            )
+    if not 0 < val_fraction < 1:
+        raise UserError(
+            f"data.root={root} has no train/ and val/, so data.val_fraction={val_fraction} of its images are to be "
+            "the validation split; allowed: a number between 0 and 1 (data.val_fraction=0.2)."
+        )
+    classes, samples = read_tree(root)
+    train, val = split_samples(samples, val_fraction)
+    if not len(val):
+        raise UserError(f"data.root={root} has too few images for data.val_fraction={val_fraction}; raise it.")
+    return ImageSet(root, classes, train, val)
+
+
+def imagenet(root: Path) -> ImageSet:
+    """ILSVRC-2012 below `root`: class folders for train and val, or the Kaggle layout (`Data/CLS-LOC` with flat val
+    and `LOC_val_solution.csv`, also inside `ILSVRC/`). Classes are in the standard order, that of their WordNet ids.
+
+    Raises:
+        UserError: as `class_folders`, and where only the original tar files are found.
+    """
+    require_folder(root)
+    for images in (root / KAGGLE_IMAGES, root / "ILSVRC" / KAGGLE_IMAGES):
+        if images.is_dir():
+            return kaggle(root, images)
+    if not (root / "train").is_dir() and any((root / name).is_file() for name in TAR_FILES):
+        raise UserError(
+            f"data.root={root} holds the original tar files, not yet unpacked; unpack them with: "
+            f"make unpack-imagenet ROOT={root}"
+        )
+    if not (root / "train").is_dir():
+        raise UserError(
+            f"data.root={root} holds no ILSVRC-2012: neither train/ and val/, nor {KAGGLE_IMAGES}/, nor its tar files; "
+            "type data.root=<folder>."
+        )
+    return class_folders(root, val_fraction=0.0)
+
+
+def kaggle(root: Path, images: Path) -> ImageSet:
+    """The layout of Kaggle's ImageNet competition: `images`/train/<class>/*, `images`/val/* and a csv of labels."""
+    classes, train = read_tree(images / "train")
+    csv_file = next((p for p in (root / KAGGLE_VAL_LABELS, images.parents[2] / KAGGLE_VAL_LABELS) if p.is_file()), None)
+    if csv_file is None:
+        raise UserError(
+            f"{root / KAGGLE_VAL_LABELS} is missing, without which the flat {images / 'val'} has no labels; put it there."
+        )
+    class_index = {name: index for index, name in enumerate(classes)}
+    paths, labels = [], []
+    with csv_file.open(newline="") as lines:
+        for row in sorted(csv.DictReader(lines), key=lambda row: row["ImageId"]):
+            name = row["PredictionString"].split()[0]
+            if name not in class_index:
+                raise UserError(f"{csv_file} names class {name}, which {images / 'train'} does not have; add it there.")
+            paths.append(str(images / "val" / f"{row['ImageId']}.JPEG"))
+            labels.append(class_index[name])
+    present = sum(1 for file in (images / "val").iterdir() if file.name.endswith(".JPEG")) if (images / "val").is_dir() else 0
+    if present != len(paths):
+        raise UserError(f"{images / 'val'} holds {present} JPEG images and {csv_file.name} {len(paths)}; complete it.")
+    return ImageSet(root, classes, train, Samples(paths, labels))
+
+
+def two_trees(root: Path, train_folder: Path, val_folder: Path) -> ImageSet:
+    """One tree of class folders for each split."""
+    classes, train = read_tree(train_folder)
+    val_classes, val = read_tree(val_folder)
+    if classes != val_classes:
+        odd = sorted(set(classes) ^ set(val_classes))
+        raise UserError(
+            f"{train_folder} and {val_folder} differ in their classes ({', '.join(odd[:5])}"
+            f"{', ...' if len(odd) > 5 else ''} in one only); both need the same class folders."
+        )
+    return ImageSet(root, classes, train, val)
+
+
+def read_tree(folder: Path) -> tuple[list[str], Samples]:
+    """Class names (folder names in sorted order) and image files of `folder`/<class>/**."""
+    require_folder(folder)
+    classes = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    if not classes:
+        raise UserError(f"{folder} holds no class folders; allowed: one folder of images for each class (data.root).")
+    index = {name: label for label, name in enumerate(classes)}
+    samples = make_dataset(str(folder), index, extensions=IMG_EXTENSIONS, allow_empty=True)
+    found = {label for _, label in samples}
+    empty = [name for name, label in index.items() if label not in found]
+    if empty:
+        raise UserError(
+            f"{folder / empty[0]} holds no images ({len(empty)} class folder(s) without any); add some "
+            f"({' '.join(IMG_EXTENSIONS)}) or remove the folder."
+        )
+    return classes, Samples([path for path, _ in samples], [label for _, label in samples])
+
+
+def split_samples(samples: Samples, fraction: float) -> tuple[Samples, Samples]:
+    """Split off the last `fraction` of every class's files, in their order: at least one of two or more, never all."""
+    by_class: dict[int, list[int]] = {}
+    for index, label in enumerate(samples.labels):
+        by_class.setdefault(label, []).append(index)
+    held = set()
+    for indices in by_class.values():
+        count = min(max(1, round(len(indices) * fraction)), len(indices) - 1)
+        held.update(indices[len(indices) - count :])
+    kept = [index for index in range(len(samples)) if index not in held]
+    return take(samples, kept), take(samples, sorted(held))
+
+
+def take(samples: Samples, indices: list[int]) -> Samples:
+    """The samples at `indices`, in that order."""
+    return Samples([samples.paths[i] for i in indices], [samples.labels[i] for i in indices])
+
+
+def require_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        raise UserError(f"{folder} is no folder; type data.root=<folder of the data set>.")

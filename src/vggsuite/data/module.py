@@ -1,0 +1,113 @@
+"""One data module for every data set: finds the images, splits off the held-out slice, and serves views of them."""
+
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from torch.utils.data import DataLoader
+
+from vggsuite.config import DataConfig, DataName
+from vggsuite.data import layouts
+from vggsuite.data.datasets import CentreCrops, EpochBatches, TrainingViews, WholeImages
+from vggsuite.data.digits import VERSION, embed_digits
+from vggsuite.data.layouts import ImageSet, split_samples
+from vggsuite.data.scale import parse_scale
+from vggsuite.errors import UserError
+
+
+def find_images(config: DataConfig) -> ImageSet:
+    """The images of the data set that `config` names; the embedded one is drawn on first use.
+
+    Raises:
+        UserError: where nothing is found, or not what `config` expects.
+    """
+    root = Path(config.root).expanduser()
+    match config.name:
+        case DataName.digits:
+            root = root / f"v{VERSION}"
+            embed_digits(root)
+            images = layouts.imagenet(root)
+        case DataName.imagenet:
+            images = layouts.imagenet(root)
+        case DataName.folder:
+            images = layouts.class_folders(root, config.val_fraction)
+    found = {"classes": len(images.classes), "train": len(images.train), "val": len(images.val)}
+    for part, expected in config.expected.items():
+        if found[part] != expected:
+            raise UserError(
+                f"data.root={config.root} holds {found[part]} {part} where data={config.name} has {expected}; complete "
+                f"it, or say that this is meant: data.expected.{part}={found[part]}."
+            )
+    return images
+
+
+VAL_BATCH = 256
+
+
+class ImageData(L.LightningDataModule):
+    """Loaders of the three parts of a data set.
+
+    `train`: the published training split less the held-out slice; `val`: that slice, by which learning-rate drops and
+    the best checkpoint are chosen; `test`: the published validation split, which is reported. With `select_on_test`
+    the held-out slice stays in training and `val` is `test`, as the paper did.
+
+    Args:
+        images: the data set.
+        config: how images are seen.
+        batch_size: the global one, over all devices.
+        seed: of the order of the images and of what is drawn for each.
+        select_on_test: see above.
+    """
+
+    def __init__(
+        self, images: ImageSet, config: DataConfig, *, batch_size: int, seed: int, select_on_test: bool = False
+    ) -> None:
+        super().__init__()
+        self.images, self.config, self.batch_size, self.seed = images, config, batch_size, seed
+        self.scale = parse_scale(config.scale, config.crop)
+        self.train, self.val = images.train, images.val
+        if not select_on_test:
+            self.train, self.val = split_samples(images.train, config.held_out)
+        self.test = images.val
+        if len(self.train) < batch_size:
+            raise UserError(
+                f"recipe.batch_size={batch_size} exceeds the {len(self.train)} training images; allowed: up to that many."
+            )
+        if not len(self.val):
+            raise UserError(f"data.held_out={config.held_out} leaves no image to select by; raise it.")
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Batches of (uint8 [N, 3, crop, crop], RGB shift [N, 3], labels [N]), N the device's part of a batch."""
+        config = self.config
+        dataset = TrainingViews(
+            self.train,
+            scale=self.scale,
+            crop=config.crop,
+            flip=config.flip,
+            colour_std=config.colour_std,
+            seed=self.seed,
+        )
+        batches = EpochBatches(
+            len(self.train),
+            batch_size=self.batch_size,
+            seed=self.seed,
+            rank=self.trainer.global_rank if self.trainer else 0,
+            num_devices=self.trainer.world_size if self.trainer else 1,
+        )
+        return self.loader(dataset, batch_sampler=batches, persistent_workers=config.num_workers > 0)
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        """Batches of (uint8 [N, 3, crop, crop], labels [N]): centre crops at the middle of S."""
+        dataset = CentreCrops(self.val, side=self.scale.middle, crop=self.config.crop)
+        return self.loader(dataset, batch_size=VAL_BATCH, persistent_workers=self.config.num_workers > 0)
+
+    def whole_images(self, side: int, batch_size: int) -> DataLoader[Any]:
+        """Batches of (uint8 [N, 3, height, width], indices [N]) of the test images, rescaled to smallest side `side`."""
+        dataset = WholeImages(self.test, side=side)
+        return self.loader(dataset, batch_sampler=dataset.batches_of_one_shape(batch_size))
+
+    def loader(self, dataset: Any, **kwargs: Any) -> DataLoader[Any]:
+        return DataLoader(
+            dataset, num_workers=self.config.num_workers, pin_memory=torch.cuda.is_available(), **kwargs
+        )

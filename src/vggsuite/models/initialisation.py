@@ -1,0 +1,68 @@
+"""How weights start (section 3.1): drawn from a distribution, then some or all copied from another net."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from vggsuite.errors import UserError
+from vggsuite.models.vgg import VGG
+
+# What B to E take from A: its first four convolutions, by shape and name, and the three FC layers.
+LAYERS_FROM_A = ("conv1_1", "conv2_1", "conv3_1", "conv3_2", "fc6", "fc7", "fc8")
+
+
+def draw_weights(net: VGG, distribution: str, *, std: float = 0.01) -> None:
+    """Draw all convolution and FC weights anew from torch's global generator; biases are 0.
+
+    Args:
+        net: changed in place.
+        distribution: "normal" (mean 0, `std`), "glorot" (uniform; Glorot & Bengio 2010) or "kaiming" (normal; He et
+            al. 2015).
+        std: of "normal". The paper's "variance 1e-2", std 0.1, gives net A a loss of 2.5e8 at the start; 0.01 is what
+            trains, and what the group's later code has.
+    """
+    for _, layer in net.named_weight_layers():
+        match distribution:
+            case "normal":
+                nn.init.normal_(layer.weight, std=std)
+            case "glorot":
+                nn.init.xavier_uniform_(layer.weight)
+            case "kaiming":
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            case _:
+                raise UserError(f"init.distribution={distribution} is unknown; allowed: normal, glorot, kaiming.")
+        nn.init.zeros_(layer.bias)
+
+
+@torch.no_grad()
+def copy_from_net_a(net: VGG, net_a: VGG) -> None:
+    """Copy the layers `LAYERS_FROM_A`, weights and biases, from a trained net A.
+
+    Raises:
+        UserError: where a layer is missing or has another shape in `net`.
+    """
+    target, source = dict(net.named_weight_layers()), dict(net_a.named_weight_layers())
+    for name in LAYERS_FROM_A:
+        if name not in target or name not in source or target[name].weight.shape != source[name].weight.shape:
+            raise UserError(
+                f"init=net_a cannot copy {name}, which the two nets do not share in one shape; allowed: a run of net A "
+                "with this run's width, classes and crop, for a net of 3x3 layers (or init=glorot)."
+            )
+        target[name].load_state_dict(source[name].state_dict())
+
+
+def copy_all(net: VGG, state: Mapping[str, Tensor]) -> None:
+    """Copy every layer from the weights of the same net.
+
+    Raises:
+        UserError: where the two nets differ.
+    """
+    own = net.state_dict()
+    odd = [name for name in own.keys() | state.keys() if name not in own or name not in state or own[name].shape != state[name].shape]
+    if odd:
+        raise UserError(
+            f"init=finished_run cannot copy {sorted(odd)[0]}: the other run's net is not this one; allowed: a run with "
+            "the same model settings, classes and crop (init.run=<its folder>)."
+        )
+    net.load_state_dict(state)

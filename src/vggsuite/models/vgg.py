@@ -1,0 +1,106 @@
+"""The nets of Table 1, from A (11 weight layers) to E (19), built from its rows by one loop."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from vggsuite.errors import UserError
+from vggsuite.models.table1 import FC_WIDTH, WIDTHS, block_kernels
+
+
+def local_response_norm() -> nn.LocalResponseNorm:
+    """LRN with the parameters of Krizhevsky et al. 2012: k = 2, n = 5, alpha = 1e-4, beta = 0.75.
+
+    torch divides alpha by n and Krizhevsky does not, hence alpha = 5 * 1e-4 here.
+    """
+    return nn.LocalResponseNorm(size=5, alpha=5e-4, beta=0.75, k=2.0)
+
+
+class VGG(nn.Module):
+    """A VGG net with torchvision's parameter names: `features` (convolutions) and `classifier` (three FC layers).
+
+    Args:
+        depth: number of weight layers, a key of `table1.KERNELS`.
+        num_classes: number of outputs.
+        lrn: local response normalisation after the first convolution's ReLU (A-LRN).
+        conv1x1: the last convolution of blocks 3 to 5 is 1x1 (net C).
+        width: multiplier of all channel counts and of the hidden FC layers.
+        batch_norm: batch normalisation after every convolution, as in torchvision's `vgg*_bn`.
+        dropout: probability, after the ReLU of the first two FC layers.
+        crop: side of the square input in pixels.
+        num_pools: how many of the five blocks end in a 2x2 max-pool, from the first. The paper's 5 leave a 7x7
+            map of a 224 crop; 3 leave a 4x4 map of a 32 crop, where 5 would leave one point.
+
+    Raises:
+        UserError: for a combination that no net has.
+    """
+
+    def __init__(
+        self,
+        depth: int,
+        *,
+        num_classes: int = 1000,
+        lrn: bool = False,
+        conv1x1: bool = False,
+        width: float = 1.0,
+        batch_norm: bool = False,
+        dropout: float = 0.5,
+        crop: int = 224,
+        num_pools: int = 5,
+    ) -> None:
+        super().__init__()
+        blocks = block_kernels(depth, conv1x1=conv1x1)
+        self.crop = crop
+        self.stride = 2**num_pools
+        self.map_side = crop // self.stride
+        if self.map_side == 0:
+            raise UserError(
+                f"data.crop={crop} vanishes under model.num_pools={num_pools}; allowed: a crop of at least "
+                f"{self.stride}, or fewer pools (model.num_pools=3)."
+            )
+
+        layers: list[nn.Module] = []
+        self.conv_names: dict[str, int] = {}
+        channels = 3
+        for block, (kernels, base_width) in enumerate(zip(blocks, WIDTHS, strict=True), start=1):
+            out = scaled(base_width, width)
+            for position, kernel in enumerate(kernels, start=1):
+                self.conv_names[f"conv{block}_{position}"] = len(layers)
+                layers.append(nn.Conv2d(channels, out, kernel, padding=kernel // 2))
+                if batch_norm:
+                    layers.append(nn.BatchNorm2d(out))
+                layers.append(nn.ReLU(inplace=True))
+                if lrn and block == position == 1:
+                    layers.append(local_response_norm())
+                channels = out
+            if block <= num_pools:
+                layers.append(nn.MaxPool2d(2, stride=2))
+        self.features = nn.Sequential(*layers)
+
+        hidden = scaled(FC_WIDTH, width)
+        self.classifier = nn.Sequential(
+            nn.Linear(channels * self.map_side**2, hidden),
+            nn.ReLU(inplace=True),
+            nn.Dropout(dropout),
+            nn.Linear(hidden, hidden),
+            nn.ReLU(inplace=True),
+            nn.Dropout(dropout),
+            nn.Linear(hidden, num_classes),
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Class scores [N, num_classes] of crops [N, 3, crop, crop]."""
+        return self.classifier(torch.flatten(self.features(images), 1))
+
+    def named_weight_layers(self) -> Iterator[tuple[str, nn.Module]]:
+        """The weight layers under the paper's names: conv1_1, ..., conv5_4, fc6, fc7, fc8."""
+        for name, index in self.conv_names.items():
+            yield name, self.features[index]
+        for name, index in (("fc6", 0), ("fc7", 3), ("fc8", 6)):
+            yield name, self.classifier[index]
+
+
+def scaled(channels: int, width: float) -> int:
+    """`channels` times the width multiplier, at least 1."""
+    return max(1, round(channels * width))

@@ -1,0 +1,53 @@
+"""On what a run was made: hardware, package versions, git state, peak memory."""
+
+import os
+import platform
+import resource
+import shlex
+import subprocess
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "numpy", "pillow", "scikit-learn", "vggsuite")
+
+
+def environment(gpu: bool) -> dict[str, Any]:
+    """Hardware, versions and git state of this process."""
+    root = Path(__file__).resolve().parents[3]
+    return {
+        "hardware": {
+            "machine": platform.machine(),
+            "processor": torch.cpu.get_capabilities().get("cpu_name") or platform.processor(),
+            "cores": os.cpu_count(),
+            "gpu": torch.cuda.get_device_name() if gpu else None,
+        },
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        "git_commit": git("rev-parse", "HEAD", root=root),
+        "git_dirty": bool(git("status", "--porcelain", root=root)),
+    }
+
+
+def git(*arguments: str, root: Path) -> str | None:
+    """What a git command prints, None where the project is no git checkout or there is no git."""
+    try:
+        return subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=True).stdout.strip()
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        return None
+
+
+def peak_memory(gpu: bool) -> dict[str, Any]:
+    """The largest memory in use so far: of the GPU's allocator, or the resident set of this process."""
+    if gpu:
+        return {"peak_memory_bytes": torch.cuda.max_memory_allocated(), "peak_memory_of": "GPU allocator"}
+    unit = 1 if platform.system() == "Darwin" else 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return {"peak_memory_bytes": peak, "peak_memory_of": "process, since its start"}
+
+
+def repeat_command(overrides: Sequence[str]) -> str:
+    """The command line that makes a run of these overrides, to be typed in the project's folder."""
+    return shlex.join(["python", "src/train.py", *overrides])

@@ -1,0 +1,60 @@
+"""What the machine has, and what a run may ask of it."""
+
+import os
+from typing import Any
+
+import torch
+
+from vggsuite.config import Precision, TrainConfig
+from vggsuite.errors import UserError
+
+PRECISIONS = {Precision.fp32: "32-true", Precision.bf16: "bf16-mixed"}
+
+
+def uses_gpu(trainer: dict[str, Any]) -> bool:
+    """Whether these trainer settings train on CUDA devices."""
+    return trainer["accelerator"] in ("gpu", "cuda") or (trainer["accelerator"] == "auto" and torch.cuda.is_available())
+
+
+def check_devices(config: TrainConfig, *, multirun: bool) -> int:
+    """The number of devices of a run over all nodes.
+
+    Raises:
+        UserError: for more than there are, for several in a multirun's one process, and for a batch that they cannot
+            share.
+    """
+    trainer = config.trainer
+    devices = trainer["devices"]
+    if isinstance(devices, bool) or not isinstance(devices, int) or devices < 1:
+        raise UserError(f"trainer.devices={devices} is no number of devices; allowed: 1 or more (trainer.devices=1).")
+    kind, available = ("GPU", torch.cuda.device_count()) if uses_gpu(trainer) else ("CPU core", os.cpu_count() or 1)
+    if devices > available:
+        raise UserError(
+            f"trainer.devices={devices} asks for more than the {available} {kind}(s) of this machine; allowed: up to "
+            f"that many{', or trainer=cpu' if kind == 'GPU' else ''} (trainer.devices={max(1, available)})."
+        )
+    if devices > 1 and multirun:
+        raise UserError(
+            f"trainer.devices={devices} cannot be combined with --multirun, whose jobs share one process; allowed there: "
+            "trainer.devices=1 (or start the runs one by one)."
+        )
+    total = devices * trainer["num_nodes"]
+    if config.recipe.batch_size % (total * trainer["accumulate_grad_batches"]):
+        raise UserError(
+            f"recipe.batch_size={config.recipe.batch_size} is the global batch and cannot be split evenly over {total} "
+            f"device(s) x {trainer['accumulate_grad_batches']} accumulated step(s); allowed: a multiple of "
+            f"{total * trainer['accumulate_grad_batches']}."
+        )
+    return total
+
+
+def chosen_precision(config: TrainConfig) -> Precision:
+    """fp32 or bf16 for the run; `auto` is bf16 where the hardware multiplies it natively, which is where it pays."""
+    if config.recipe.precision != Precision.auto:
+        return config.recipe.precision
+    if uses_gpu(config.trainer):
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        capabilities = torch.cpu.get_capabilities()
+        native = any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "arm_bf16", "bf16"))
+    return Precision.bf16 if native else Precision.fp32

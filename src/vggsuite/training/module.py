@@ -1,0 +1,65 @@
+"""What Lightning runs: forward, step, optimiser."""
+
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from vggsuite.config import RecipeConfig
+from vggsuite.data.preprocessing import Preprocessing
+from vggsuite.evaluation.metrics import rank_of_label, top_k_error
+from vggsuite.models.vgg import VGG
+
+
+class Classification(L.LightningModule):
+    """Training of a net by soft-max cross-entropy and SGD with momentum (section 3.1).
+
+    The learning rate is divided by 10 when the held-out top-1 error has not fallen for more than `patience` epochs, up
+    to `num_drops` times.
+    """
+
+    def __init__(self, net: VGG, preprocessing: Preprocessing, recipe: RecipeConfig) -> None:
+        super().__init__()
+        self.net, self.preprocessing, self.recipe = net, preprocessing, recipe
+
+    def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
+        pixels, shift, labels = batch
+        loss = F.cross_entropy(self.scores(pixels, shift), labels)
+        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(labels), sync_dist=True)
+        return loss
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        pixels, labels = batch
+        scores = self.scores(pixels)
+        ranks = rank_of_label(scores, labels)
+        metrics = {
+            "val/loss": F.cross_entropy(scores, labels),
+            "val/top1_error": top_k_error(ranks, 1),
+            "val/top5_error": top_k_error(ranks, 5),
+        }
+        self.log_dict(metrics, batch_size=len(labels), sync_dist=True)
+
+    def scores(self, pixels: Tensor, shift: Tensor | None = None) -> Tensor:
+        """Class scores [N, classes], float32, of uint8 crops [N, 3, crop, crop] and RGB shifts [N, 3]."""
+        images = self.preprocessing(pixels, shift)
+        if self.recipe.channels_last:
+            images = images.contiguous(memory_format=torch.channels_last)
+        return self.net(images).float()
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        recipe = self.recipe
+        optimizer = torch.optim.SGD(
+            self.net.parameters(), recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay, fused=True
+        )
+        rule = torch.optim.lr_scheduler.ReduceLROnPlateau(
+            optimizer,
+            factor=0.1,
+            patience=recipe.patience,
+            threshold=100 * recipe.min_gain,
+            threshold_mode="abs",
+            min_lr=recipe.lr * 0.1**recipe.num_drops,
+            eps=0.0,
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": rule, "monitor": "val/top1_error"}}

@@ -1,0 +1,250 @@
+"""One training run, from its config to its record."""
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from filelock import FileLock, Timeout
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.utilities import rank_zero_only
+from torch import Tensor
+
+from vggsuite.config import Layers, Selection, TrainConfig
+from vggsuite.data.layouts import ImageSet
+from vggsuite.data.module import ImageData, find_images
+from vggsuite.data.preprocessing import Preprocessing
+from vggsuite.errors import UserError
+from vggsuite.evaluation.dense import predict
+from vggsuite.evaluation.metrics import rank_of_label, top_k_error
+from vggsuite.models.initialisation import copy_all, copy_from_net_a, draw_weights
+from vggsuite.models.vgg import VGG
+from vggsuite.results.environment import environment, peak_memory, repeat_command
+from vggsuite.results.record import PREDICTIONS_FILE, RECORD_FILE, Record, write_record
+from vggsuite.results.run_folder import CHECKPOINT, is_finished, save_config, settings
+from vggsuite.training.callbacks import EpochLines, Stopwatch, progress_bar
+from vggsuite.training.devices import PRECISIONS, check_devices, chosen_precision, uses_gpu
+from vggsuite.training.finished_run import load_net, load_weights, require_parent
+from vggsuite.training.loggers import build_loggers, close_loggers
+from vggsuite.training.module import Classification
+
+
+def train(config: TrainConfig, folder: Path, *, multirun: bool = False) -> None:
+    """Train the net that `config` describes, evaluate it densely, and leave its record in `folder`.
+
+    Nothing is written before all that can be checked has been. A finished run of the same settings is left as it is.
+
+    Args:
+        config: validated.
+        folder: of this run alone.
+        multirun: whether other runs follow in this process.
+
+    Raises:
+        UserError: for what the user can mend.
+    """
+    started = datetime.now(UTC)
+    check_devices(config, multirun=multirun)
+    L.seed_everything(config.seed, workers=True, verbose=False)
+    images = find_images(config.data)
+    data = ImageData(
+        images,
+        config.data,
+        batch_size=config.recipe.batch_size,
+        seed=config.seed,
+        select_on_test=config.recipe.selection == Selection.paper,
+    )
+    net = VGG(**asdict(config.model), num_classes=len(images.classes), crop=config.data.crop)
+    initialise(net, config)
+
+    with exclusive(folder):
+        if is_finished(config, folder) and not config.rerun:
+            return
+        start_afresh(config, folder)
+        failed = True
+        try:
+            fitted = fit(net, data, config, folder)
+            if rank_zero_only.rank == 0:
+                ranks = evaluate(net, data, config, folder)
+                record = make_record(config, images, data, net, fitted, ranks, started)
+                write_record(record, folder)
+                print(f"{folder.name}: top-1 error {record.metrics['top1_error']:.2f}% -> {folder / RECORD_FILE}", flush=True)
+            failed = False
+        finally:
+            close_loggers(failed=failed)
+
+
+def initialise(net: VGG, config: TrainConfig) -> None:
+    """Draw the weights, then copy what `config.init` says from its finished run."""
+    draw_weights(net, config.init.distribution, std=config.init.std)
+    match config.init.layers:
+        case Layers.net_a:
+            copy_from_net_a(net, load_net(require_parent(config)))
+        case Layers.all:
+            copy_all(net, load_weights(require_parent(config)))
+
+
+@contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """Hold the run's folder against other processes; the lock goes when the process does, however it ends.
+
+    Raises:
+        UserError: where another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if rank_zero_only.rank != 0:  # a further device of a run whose first process holds the folder
+        yield
+        return
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            yield
+    except Timeout as error:
+        raise UserError(f"{folder} is being written by another process; wait for it, or train with another seed.") from error
+
+
+def start_afresh(config: TrainConfig, folder: Path) -> None:
+    """Remove what an interrupted run, or one to be repeated, left behind, and save the config."""
+    if rank_zero_only.rank != 0:
+        return
+    for name in (RECORD_FILE, PREDICTIONS_FILE, "metrics.csv"):
+        (folder / name).unlink(missing_ok=True)
+    shutil.rmtree(folder / CHECKPOINT.parent, ignore_errors=True)
+    save_config(config, folder)
+
+
+def fit(net: VGG, data: ImageData, config: TrainConfig, folder: Path) -> dict[str, Any]:
+    """Train `net`, leave it with the weights of its best epoch, and say what was measured."""
+    recipe = config.recipe
+    if recipe.channels_last:
+        net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if recipe.compile:
+        net.compile()
+    precision = chosen_precision(config)
+    stopwatch = Stopwatch()
+    best = ModelCheckpoint(
+        folder / CHECKPOINT.parent,
+        filename=CHECKPOINT.stem,
+        monitor="val/top1_error",
+        save_last=True,
+        enable_version_counter=False,
+    )
+    trainer = L.Trainer(
+        **config.trainer,
+        max_epochs=recipe.epochs,
+        precision=PRECISIONS[precision],
+        callbacks=[best, stopwatch, EpochLines(stopwatch), *progress_bar()],
+        enable_progress_bar=bool(progress_bar()),
+        logger=build_loggers(config.logger, folder, settings(asdict(config))),
+        default_root_dir=folder,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+    )
+    trainer.fit(Classification(net, Preprocessing(config.data.mean), recipe), data)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    net.load_state_dict(load_weights(folder))
+    assert best.best_model_score is not None
+    return {
+        "precision": str(precision),
+        "devices": trainer.world_size,
+        "best_epoch": best_epoch(folder),
+        "best_top1_error": best.best_model_score.item(),
+        "epochs": trainer.current_epoch,
+        "final_lr": trainer.optimizers[0].param_groups[0]["lr"],
+        "images_per_second": round(stopwatch.images_per_second, 1),
+    }
+
+
+def best_epoch(folder: Path) -> int:
+    """The epoch, from 1, after which the best checkpoint was written."""
+    return int(torch.load(folder / CHECKPOINT, map_location="cpu", weights_only=True)["epoch"]) + 1
+
+
+def evaluate(net: VGG, data: ImageData, config: TrainConfig, folder: Path) -> Tensor:
+    """Evaluate the net densely on the test images; save each image's label, posteriors and rank of the right class
+    in `predictions.npz`, and return the ranks [N]."""
+    device = torch.device("cuda" if uses_gpu(config.trainer) else "cpu")
+    posteriors = predict(
+        net.to(device),
+        Preprocessing(config.data.mean).to(device),
+        data.whole_images(test_scale(config, data), config.test.batch_size),
+        num_images=len(data.test),
+        num_classes=len(data.images.classes),
+        device=device,
+        flip=config.data.flip,
+        average=config.test.average,
+    )
+    labels = torch.tensor(data.test.labels)
+    ranks = rank_of_label(posteriors, labels)
+    temporary = folder / f".{PREDICTIONS_FILE}.tmp.npz"
+    np.savez(temporary, labels=labels.numpy(), rank=ranks.numpy(), posteriors=posteriors.numpy())
+    os.replace(temporary, folder / PREDICTIONS_FILE)
+    return ranks
+
+
+def test_scale(config: TrainConfig, data: ImageData) -> int:
+    """Q in pixels: the one that was asked for, or what goes with S."""
+    return config.test.scale or data.scale.middle
+
+
+def make_record(
+    config: TrainConfig,
+    images: ImageSet,
+    data: ImageData,
+    net: VGG,
+    fitted: dict[str, Any],
+    ranks: Tensor,
+    started: datetime,
+) -> Record:
+    """Everything there is to say of the run that just ended."""
+    gpu = uses_gpu(config.trainer)
+    return Record(
+        experiment=config.experiment,
+        variant=config.variant,
+        seed=config.seed,
+        command=repeat_command(config.overrides),
+        model=asdict(config.model) | {"parameters": sum(p.numel() for p in net.parameters())},
+        train_scale=list(data.scale),
+        test={
+            "protocol": "dense",
+            "scales": [test_scale(config, data)],
+            "flip": config.data.flip,
+            "average": str(config.test.average),
+        },
+        data={
+            "name": str(config.data.name),
+            "fingerprint": images.fingerprint(),
+            "crop": config.data.crop,
+            "mean": config.data.mean,
+            "num_classes": len(images.classes),
+            "num_train": len(data.train),
+            "num_val": len(data.val),
+            "num_test": len(data.test),
+        },
+        recipe=asdict(config.recipe) | {"precision": fitted["precision"]},
+        init=asdict(config.init),
+        metrics={
+            "top1_error": top_k_error(ranks, 1),
+            "top5_error": top_k_error(ranks, 5),
+            "num_images": len(ranks),
+        },
+        selection={
+            "by": str(config.recipe.selection),
+            "best_epoch": fitted["best_epoch"],
+            "top1_error": fitted["best_top1_error"],
+        },
+        cost={
+            **{key: fitted[key] for key in ("epochs", "images_per_second", "devices", "final_lr")},
+            "wall_seconds": round((datetime.now(UTC) - started).total_seconds(), 1),
+            **peak_memory(gpu),
+        },
+        environment=environment(gpu) | {"started": started.isoformat(timespec="seconds")},
+    )
