@@ -7,7 +7,9 @@ OVERRIDES ?=
 
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-TRAIN := $(BIN)/python src/train.py --multirun data=$(DATA) seed=$(SEEDS) $(OVERRIDES)
+JOBS ?= $(shell nproc)
+TRAIN := $(BIN)/python src/train.py --multirun hydra/launcher=processes hydra.launcher.num_jobs=$(JOBS) \
+	data=$(DATA) seed=$(SEEDS) $(OVERRIDES)
 
 .DEFAULT_GOAL := help
 .PHONY: help environment ablation-table table test lint format lock unpack-imagenet clean-environment

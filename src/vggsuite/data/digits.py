@@ -74,7 +74,7 @@ def write_dataset(root: Path) -> None:
     ]
     jobs += [("val", f"val_{number:08d}", digit, 0, val) for number, digit in enumerate(val, start=1)]
     solution = ["ImageId,PredictionString"]
-    for split, stem, digit, copy, pool in tqdm(jobs, desc="drawing the digits data set", unit="image", leave=False):
+    for split, stem, digit, copy, pool in tqdm(jobs, desc="drawing the digits data set", unit="image", disable=None):
         rng = np.random.default_rng((SEED, int(digit), copy))
         image, box = draw_canvas(rng, digits.images[digit], digits.images[pool])
         name = class_name(digits.target[digit])

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from vggsuite.errors import UserError
 
@@ -50,10 +50,10 @@ def parse_scale(value: Any, crop: int) -> Scale:
 
 
 def is_integer(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value == int(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and float(value).is_integer()
 
 
-def refuse(value: Any, why: str) -> None:
+def refuse(value: Any, why: str) -> NoReturn:
     raise UserError(
         f"data.scale={value} {why}; allowed: {', '.join(WORDS)}, a number of pixels not below data.crop "
         "(data.scale=384), or such a range (data.scale=[256,512])."

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from vggsuite.errors import UserError
+
 SCHEMA_VERSION = 1
 RECORD_FILE = "result.json"
 PREDICTIONS_FILE = "predictions.npz"
@@ -70,11 +72,11 @@ def read_record(folder: Path) -> Record:
 
     Raises:
         FileNotFoundError: where no run has finished there.
-        ValueError: for a record of another schema version.
+        UserError: for a record of another schema version.
     """
     content = json.loads((folder / RECORD_FILE).read_text())
     if content.get("schema_version") != SCHEMA_VERSION or content.keys() != {f.name for f in fields(Record)}:
-        raise ValueError(
+        raise UserError(
             f"{folder / RECORD_FILE} is of schema version {content.get('schema_version')}, not {SCHEMA_VERSION}; "
             "repeat the run (rerun=true)."
         )

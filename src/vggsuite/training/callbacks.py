@@ -34,15 +34,15 @@ class Stopwatch(Callback):
 class EpochLines(Callback):
     """One line an epoch, for logs and terminals alike."""
 
-    def __init__(self, stopwatch: Stopwatch) -> None:
-        self.stopwatch = stopwatch
+    def __init__(self, name: str, stopwatch: Stopwatch) -> None:
+        self.name, self.stopwatch = name, stopwatch
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if not trainer.is_global_zero:
             return
         metrics = trainer.callback_metrics
         print(
-            f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  loss {metrics['train/loss']:.3f}  "
+            f"{self.name}  epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  loss {metrics['train/loss']:.3f}  "
             f"val top-1 error {metrics['val/top1_error']:.2f}%  lr {trainer.optimizers[0].param_groups[0]['lr']:.2g}  "
             f"{self.stopwatch.images_per_second:.0f} images/s",
             flush=True,

@@ -75,7 +75,7 @@ def train(config: TrainConfig, folder: Path, *, multirun: bool = False) -> None:
                 ranks = evaluate(net, data, config, folder)
                 record = make_record(config, images, data, net, fitted, ranks, started)
                 write_record(record, folder)
-                print(f"{folder.name}: top-1 error {record.metrics['top1_error']:.2f}% -> {folder / RECORD_FILE}", flush=True)
+                print(f"{config.experiment}{config.variant}  top-1 error {record.metrics['top1_error']:.2f}% -> {folder / RECORD_FILE}", flush=True)
             failed = False
         finally:
             close_loggers(failed=failed)
@@ -139,7 +139,7 @@ def fit(net: VGG, data: ImageData, config: TrainConfig, folder: Path) -> dict[st
         **config.trainer,
         max_epochs=recipe.epochs,
         precision=PRECISIONS[precision],
-        callbacks=[best, stopwatch, EpochLines(stopwatch), *progress_bar()],
+        callbacks=[best, stopwatch, EpochLines(config.experiment + config.variant, stopwatch), *progress_bar()],
         enable_progress_bar=bool(progress_bar()),
         logger=build_loggers(config.logger, folder, settings(asdict(config))),
         default_root_dir=folder,

@@ -1,0 +1,55 @@
+"""Means over seeds, and intervals for the difference between two nets."""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+NUM_RESAMPLES = 10_000
+
+
+class Estimate(NamedTuple):
+    """A difference in error, in percentage points, with its confidence interval and how that was made."""
+
+    value: float
+    low: float
+    high: float
+    method: str
+
+    @property
+    def resolved(self) -> bool:
+        """Whether the interval excludes zero."""
+        return self.low > 0 or self.high < 0
+
+
+def mean_and_sd(values: list[float]) -> tuple[float, float | None]:
+    """The mean, and the standard deviation (n - 1) of two values or more."""
+    return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else None
+
+
+def paired_over_images(ours: np.ndarray, other: np.ndarray, confidence: float) -> Estimate:
+    """The difference in error `ours` - `other` of two nets on the same images, by a bootstrap over the images.
+
+    Args:
+        ours, other: whether each image was wrong, bool [N], in the same order.
+        confidence: of the interval, e.g. 0.95.
+    """
+    difference = ours.astype(int) - other.astype(int)
+    num_images = len(difference)
+    # An image is one of three kinds, so drawing N images anew is one draw from a multinomial distribution.
+    shares = [np.mean(difference == kind) for kind in (-1, 0, 1)]
+    draws = np.random.default_rng(0).multinomial(num_images, shares, size=NUM_RESAMPLES)
+    resampled = 100 * (draws[:, 2] - draws[:, 0]) / num_images
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(resampled, (tail, 1 - tail))
+    return Estimate(100 * float(difference.mean()), float(low), float(high), f"bootstrap over {num_images} images")
+
+
+def paired_over_seeds(ours: list[float], other: list[float], confidence: float) -> Estimate:
+    """The difference in error `ours` - `other`, in percent, of runs paired by seed: Student's t over the differences."""
+    difference = np.subtract(ours, other)
+    if np.ptp(difference) == 0:
+        value = float(difference[0])
+        return Estimate(value, value, value, f"{len(ours)} seeds, all alike")
+    interval = stats.ttest_rel(ours, other).confidence_interval(confidence)
+    return Estimate(float(difference.mean()), float(interval.low), float(interval.high), f"t over {len(ours)} seeds")

@@ -1,0 +1,101 @@
+"""Map-style data sets and the order of their images."""
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from vggsuite.config import DataConfig, DataName
+from vggsuite.data.datasets import EpochBatches, TrainingViews, WholeImages
+from vggsuite.data.layouts import class_folders
+from vggsuite.data.module import ImageData
+from vggsuite.data.preprocessing import Preprocessing
+from vggsuite.data.scale import Scale
+from vggsuite.errors import UserError
+
+MakeTree = Callable[..., Path]
+MEAN = [120.0, 110.0, 100.0]
+
+
+def test_the_global_batches_are_the_same_for_any_number_of_devices() -> None:
+    def batches(num_devices: int, epoch: int) -> list[list[tuple[int, int]]]:
+        parts = [EpochBatches(25, batch_size=8, seed=3, rank=r, num_devices=num_devices) for r in range(num_devices)]
+        for part in parts:
+            part.set_epoch(epoch)
+        return [sorted(sum(together, [])) for together in zip(*parts, strict=True)]
+
+    assert batches(1, 5) == batches(2, 5) == batches(4, 5)
+    assert batches(1, 5) != batches(1, 6)
+    assert len(batches(1, 5)) == 3
+    drawn = Counter(index for batch in batches(1, 5) for _, index in batch)
+    assert len(drawn) == 24
+    assert set(drawn.values()) == {1}
+
+
+def test_a_view_depends_on_seed_epoch_and_image_alone(make_tree: MakeTree) -> None:
+    samples = class_folders(make_tree(), 0.2).train
+
+    def view(seed: int, epoch: int) -> torch.Tensor:
+        views = TrainingViews(samples, scale=Scale(36, 60), crop=32, flip=True, colour_std=0.1, seed=seed)
+        views[(9, 0)]  # another draw before changes nothing
+        pixels, shift, label = views[(epoch, 7)]
+        assert pixels.dtype == torch.uint8
+        assert pixels.shape == (3, 32, 32)
+        assert label == samples.labels[7]
+        return torch.cat([pixels.flatten().float(), shift])
+
+    assert torch.equal(view(0, 1), view(0, 1))
+    assert not torch.equal(view(0, 1), view(0, 2))
+    assert not torch.equal(view(0, 1), view(1, 1))
+
+
+def test_whole_images_are_batched_by_shape(make_tree: MakeTree) -> None:
+    samples = class_folders(make_tree(), 0.5).val
+    images = WholeImages(samples, side=37)
+    batches = images.batches_of_one_shape(batch_size=2)
+    assert sorted(sum(batches, [])) == list(range(len(samples)))
+    for batch in batches:
+        assert len(batch) <= 2
+        assert len({images[index][0].shape for index in batch}) == 1
+
+
+def test_preprocessing_subtracts_the_mean_and_adds_the_shift() -> None:
+    pixels = torch.full((2, 3, 4, 4), 200, dtype=torch.uint8)
+    shift = torch.tensor([[0.0, 0.0, 0.0], [1.0, 2.0, 3.0]])
+    images = Preprocessing(MEAN)(pixels, shift)
+    assert images[0, :, 0, 0].tolist() == [80, 90, 100]
+    assert images[1, :, 0, 0].tolist() == [81, 92, 103]
+    assert Preprocessing(MEAN).state_dict() == {}
+
+
+def data_config(root: Path, **changes: object) -> DataConfig:
+    settings = {"name": DataName.folder, "root": str(root), "crop": 32, "mean": MEAN, "held_out": 0.2, "num_workers": 0}
+    return DataConfig(**(settings | changes))  # type: ignore[arg-type]
+
+
+def test_the_held_out_slice_is_part_of_training_unless_the_paper_is_followed(make_tree: MakeTree) -> None:
+    images = class_folders(make_tree(), 0.34)
+    data = ImageData(images, data_config(images.root), batch_size=4, seed=0)
+    assert set(data.train.paths) | set(data.val.paths) == set(images.train.paths)
+    assert set(data.train.paths).isdisjoint(data.val.paths)
+    assert data.test == images.val
+    paper = ImageData(images, data_config(images.root), batch_size=4, seed=0, select_on_test=True)
+    assert paper.train == images.train
+    assert paper.val == paper.test == images.val
+
+
+def test_the_loaders_serve_every_image_once(make_tree: MakeTree) -> None:
+    images = class_folders(make_tree(), 0.34)
+    data = ImageData(images, data_config(images.root), batch_size=3, seed=0)
+    assert sum(len(batch[0]) for batch in data.train_dataloader()) == len(data.train) // 3 * 3
+    assert sum(len(batch[0]) for batch in data.val_dataloader()) == len(data.val)
+    indices = torch.cat([indices for _, indices in data.whole_images(40, batch_size=2)])
+    assert sorted(indices.tolist()) == list(range(len(data.test)))
+
+
+def test_a_batch_larger_than_the_data_set_is_refused(make_tree: MakeTree) -> None:
+    images = class_folders(make_tree(), 0.34)
+    with pytest.raises(UserError, match=r"recipe.batch_size=256 exceeds the 9 training images"):
+        ImageData(images, data_config(images.root), batch_size=256, seed=0)
