@@ -32,10 +32,10 @@ ablation-table: $(READY)  ## Train what Table 3 still lacks, in the paper's orde
 	$(TRAIN) experiment=table3/b,table3/c,table3/d,table3/e
 	$(TRAIN) experiment=table3/c_384,table3/d_384,table3/e_384
 	$(TRAIN) experiment=table3/c_multi,table3/d_multi,table3/e_multi
-	$(BIN)/python src/table.py table=3 data=$(DATA) 'overrides=$(OVERRIDES)'
+	$(BIN)/python src/table.py data=$(DATA) "overrides='$(OVERRIDES)'"
 
 table: $(READY)  ## Print Table 3 from the runs that exist
-	$(BIN)/python src/table.py data=$(DATA)
+	$(BIN)/python src/table.py data=$(DATA) "overrides='$(OVERRIDES)'"
 
 test: $(READY)  ## Run the test suite, slow tests included
 	$(BIN)/python -m pytest

@@ -1,29 +1,38 @@
 """Print a table of the paper from the runs that exist: see conf/table.yaml, or `python src/table.py --help`."""
 
+import shlex
 from pathlib import Path
 
 import hydra
 from omegaconf import DictConfig
 
 from vggsuite import cli
-from vggsuite.config import TableConfig, register, to_config
+from vggsuite.config import TableConfig, register, to_config, variant_of
+from vggsuite.errors import UserError
 from vggsuite.results import claims, report, table3
 from vggsuite.results.record import find_records
 
 
 @hydra.main(config_path="../conf", config_name="table", version_base="1.3")
 def main(cfg: DictConfig) -> None:
-    config = to_config(cfg, TableConfig)
-    records = find_records(Path(config.paths.runs) / config.data)
-    selected = table3.select(records, data=config.data, variant=config.variant)
-    rows = table3.rows(selected)
-    shown = {folder for runs in selected.values() for folder in runs}
-    others = [str(folder.relative_to(config.paths.runs)) for folder in records if folder not in shown]
-    found = claims.findings(selected, config.confidence)
-    heading, remarks = report.title(config.data, selected), report.notes(config.confidence, others)
+    with cli.user_errors():
+        config = to_config(cfg, TableConfig)
+        if config.table != 3:
+            raise UserError(f"table={config.table} is not among the tables that can be printed; allowed: table=3.")
+        print_table3(config)
+
+
+def print_table3(config: TableConfig) -> None:
+    """Print Table 3, and save it below `config.output`."""
+    data, runs = config.data.name, Path(config.paths.runs)
+    records = find_records(runs / data)
+    selected = table3.select(records, data=data, variant=variant_of(shlex.split(config.overrides), "table3"))
+    shown = {folder for chosen in selected.values() for folder in chosen}
+    others = [str(folder.relative_to(runs)) for folder in records if folder not in shown]
+    rows, found = table3.rows(selected), claims.findings(selected, config.confidence)
+    heading, remarks = report.title(data, selected), report.notes(config.confidence, others)
     print(report.document(heading, rows, found, remarks, "simple"))
-    saved = report.save(Path(config.output), heading, rows, found, remarks)
-    print("saved:", *saved)
+    print("saved:", *report.save(Path(config.output), heading, rows, found, remarks))
 
 
 if __name__ == "__main__":

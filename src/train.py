@@ -14,16 +14,17 @@ from vggsuite.results.run_folder import is_finished
 
 @hydra.main(config_path="../conf", config_name="train", version_base="1.3")
 def main(cfg: DictConfig) -> None:
-    config = to_config(cfg, TrainConfig)
-    validate(config)
-    hydra_config = HydraConfig.get()
-    folder = Path(hydra_config.runtime.output_dir)
-    if is_finished(config, folder) and not config.rerun:
-        print(f"{folder} is finished; rerun=true repeats it.")
-        return
-    from vggsuite.training.run import train  # only now: a finished run need not wait for torch
+    with cli.user_errors():
+        config = to_config(cfg, TrainConfig)
+        validate(config)
+        hydra_config = HydraConfig.get()
+        folder = Path(hydra_config.runtime.output_dir)
+        if is_finished(config, folder) and not config.rerun:
+            print(f"{folder} is finished; rerun=true repeats it.")
+            return
+        from vggsuite.training.run import train  # only now: a finished run need not wait for torch
 
-    train(config, folder, multirun=hydra_config.mode == RunMode.MULTIRUN)
+        train(config, folder, multirun=hydra_config.mode == RunMode.MULTIRUN)
 
 
 if __name__ == "__main__":

@@ -1,55 +1,97 @@
-"""What every entry point does around its `main`: schemas for Hydra, and a user's error in one sentence."""
+"""What every entry point does around its task: a user's error is told in one sentence, and its exit code is not 0."""
 
 import os
-import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
-from omegaconf.errors import OmegaConfBaseException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException, ValidationError
 
+from vggsuite.config import PROJECT_ROOT
 from vggsuite.errors import UserError
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
 EXIT_USER_ERROR = 2
 
+told: list[UserError] = []  # the user's errors of this process; a multirun goes on after one
+
 
 def run(main: Callable[[], None]) -> None:
-    """Call a Hydra `main`. What the user can mend is told in one sentence on standard error, with exit code 2;
-    anything else keeps its traceback. HYDRA_FULL_ERROR=1 gives every traceback.
+    """Call a Hydra `main`, and exit with code 2 after an error that the user can mend; any other error keeps its
+    traceback. HYDRA_FULL_ERROR=1 shows the traceback of those that Hydra finds while it composes, too.
     """
-    if os.environ.get(FULL_ERROR) == "1":
-        main()
-        return
-    os.environ[FULL_ERROR] = "1"  # so that Hydra raises instead of printing a part of the traceback itself
+    asked_for_tracebacks = os.environ.get(FULL_ERROR) == "1"
+    os.environ[FULL_ERROR] = "1"  # so that Hydra raises its errors instead of printing them in its own way
     try:
         main()
-    except (HydraException, OmegaConfBaseException, UserError) as error:
-        print(f"error: {sentence(error)}", file=sys.stderr)
+    except UserError as error:  # of a launcher
+        tell(error)
+    except (HydraException, OmegaConfBaseException) as error:
+        if asked_for_tracebacks:
+            raise
+        tell(UserError(sentence(error)))
+    if told:
         sys.exit(EXIT_USER_ERROR)
-    finally:
-        remove_empty_folder()
 
 
-def sentence(error: BaseException) -> str:
-    """The error as one line. Hydra's messages run over several; a data loader's worker wraps its traceback around."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if isinstance(error, UserError):
-        return lines[-1].removeprefix(f"{UserError.__module__}.{UserError.__name__}: ")
-    cause = error.__cause__
-    if cause is not None and isinstance(error, HydraException) and str(cause):
-        lines += [line.strip() for line in str(cause).splitlines()]
-    useful = [line for line in lines if not re.match(r"(full_key|object_type|reference_type)", line)]
-    return re.sub(r"\s+", " ", "; ".join(dict.fromkeys(useful)))
+@contextmanager
+def user_errors() -> Iterator[None]:
+    """Within a Hydra task: tell a `UserError` now and let other jobs of a multirun go on."""
+    try:
+        yield
+    except UserError as error:
+        remove_empty_folder(Path(HydraConfig.get().runtime.output_dir))
+        tell(error)
 
 
-def remove_empty_folder() -> None:
+def tell(error: UserError) -> None:
+    """Print the error's sentence. A data loader's worker wraps its traceback around it; the sentence comes last."""
+    told.append(error)
+    last = str(error).strip().splitlines()[-1]
+    print(f"error: {last.removeprefix(f'{UserError.__module__}.{UserError.__name__}: ')}", file=sys.stderr, flush=True)
+
+
+def sentence(error: Exception) -> str:
+    """What is wrong with the command line, from Hydra's or OmegaConf's own error."""
+    cause = error.__cause__ or error
+    match cause:
+        case MissingConfigException() if cause.missing_cfg_file:
+            return no_such_choice(cause.missing_cfg_file)
+        case OverrideParseException():
+            return (
+                f"{cause.override} cannot be read; allowed: <setting>=<value>, a value with special characters in quotes "
+                "(\"name='a=b'\")."
+            )
+        case ConfigKeyError() | ConfigAttributeError():
+            names = sorted(f.name for f in fields(cause.object_type)) if is_dataclass(cause.object_type) else []
+            allowed = f"allowed there: {', '.join(names)}" if names else f"to add it, type +{cause.full_key}=<value>"
+            return f"{cause.full_key} is no setting of this command; {allowed}."
+        case ValidationError() if cause.full_key:
+            return f"{cause.full_key} cannot be set to that: {first_line(cause)}."
+        case _:
+            lines = [line.strip(" ;.") for line in f"{error}\n{cause}".splitlines() if "https://" not in line]
+            return "; ".join(dict.fromkeys(filter(None, lines))) + "."
+
+
+def no_such_choice(missing: str) -> str:
+    """The error for a file that a config group does not have, with those that it has."""
+    group_depth = 2 if missing.startswith("hydra/") else 1
+    name = Path(*Path(missing).parts[:group_depth])
+    group = PROJECT_ROOT / "conf" / name
+    choices = sorted(str(file.relative_to(group).with_suffix("")) for file in group.glob("**/*.yaml"))
+    return f"{name}={Path(missing).relative_to(name)} does not exist; allowed: {', '.join(choices)}."
+
+
+def first_line(error: Exception) -> str:
+    return str(error).splitlines()[0].rstrip(".")
+
+
+def remove_empty_folder(folder: Path) -> None:
     """Remove the folder that Hydra made for a run, and those above it, as long as nothing is in them."""
-    if not HydraConfig.initialized():
-        return
-    folder = Path(HydraConfig.get().runtime.output_dir)
     while folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
         folder = folder.parent

@@ -139,8 +139,8 @@ class TableConfig:
     """The root of `conf/table.yaml`."""
 
     table: int = 3
-    data: DataName = DataName.digits
-    variant: str = ""
+    data: DataConfig = field(default_factory=DataConfig)
+    overrides: str = ""
     confidence: float = 0.95
     paths: PathsConfig = field(default_factory=PathsConfig)
     output: str = MISSING
@@ -168,17 +168,17 @@ def variant_overrides(overrides: Sequence[str], experiment: str | None) -> list[
 
 
 def variant_of(overrides: Sequence[str], experiment: str | None) -> str:
-    """The part of a run folder's name that tells its `variant_overrides`: "" or ",key-value,key-value"."""
+    """The part of a run folder's name that tells its `variant_overrides`: "" or "+key-value+key-value"."""
     kept = (override.lstrip("~+").replace("=", "-", 1) for override in variant_overrides(overrides, experiment))
-    variant = "".join(f",{slug(override)}" for override in kept)
+    variant = "".join(f"+{slug(override)}" for override in kept)
     if len(variant) > LONGEST_VARIANT:
-        return f",{sha256(variant.encode()).hexdigest()[:16]}"
+        return f"+{sha256(variant.encode()).hexdigest()[:16]}"
     return variant
 
 
 def slug(value: Any) -> str:
-    """`value` in the characters that a folder's name may have: letters, digits, `_`, `-`, `.` and `+`."""
-    return re.sub(r"[^\w.+-]+", "-", str(value)).strip("-")
+    """`value` in the characters that a folder's name may have: letters, digits, `_`, `-` and `.`."""
+    return re.sub(r"[^\w.-]+", "-", str(value)).strip("-")
 
 
 def experiment_name(experiment: str | None, model: str, scale: Any) -> str:
@@ -215,7 +215,9 @@ def refuse_unknown(config: Any, path: str = "") -> None:
     known = {f.name for f in fields(config)}
     for key, value in vars(config).items():
         if key not in known:
-            raise UserError(f"+{path}{key} is no setting of this command; allowed below {path or 'it'}: {', '.join(sorted(known))}.")
+            raise UserError(
+                f"+{path}{key} is no setting of this command; allowed below {path or 'it'}: {', '.join(sorted(known))}."
+            )
         if is_dataclass(value):
             refuse_unknown(value, f"{path}{key}.")
 
@@ -237,12 +239,16 @@ def validate(config: TrainConfig) -> None:
     parse_scale(config.data.scale, config.data.crop)
     test_scale = config.test.scale
     if test_scale is not None and test_scale < config.data.crop:
-        raise UserError(f"test.scale={test_scale} is smaller than the crop; allowed: {config.data.crop} pixels or more.")
+        raise UserError(
+            f"test.scale={test_scale} is smaller than the crop; allowed: {config.data.crop} pixels or more."
+        )
     unknown = set(config.data.expected) - {"classes", "train", "val"}
     if unknown:
         raise UserError(f"data.expected.{unknown.pop()} is not counted; allowed: classes, train, val.")
     if config.init.layers != Layers.none and not config.init.run:
-        raise UserError(f"init.layers={config.init.layers} needs a finished run to copy from; type init.run=<its folder>.")
+        raise UserError(
+            f"init.layers={config.init.layers} needs a finished run to copy from; type init.run=<its folder>."
+        )
 
 
 def ranges(config: TrainConfig) -> list[tuple[str, str, bool]]:

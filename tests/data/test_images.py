@@ -11,7 +11,8 @@ from vggsuite.errors import UserError
 
 
 @pytest.mark.parametrize(
-    ("mode", "name"), [("L", "grey.jpg"), ("CMYK", "cmyk.jpg"), ("P", "palette.png"), ("RGBA", "alpha.png"), ("1", "bits.png")]
+    ("mode", "name"),
+    [("L", "grey.jpg"), ("CMYK", "cmyk.jpg"), ("P", "palette.png"), ("RGBA", "alpha.png"), ("1", "bits.png")],
 )
 def test_every_mode_becomes_rgb(mode: str, name: str, picture: Image.Image, tmp_path: Path) -> None:
     picture.convert(mode).save(tmp_path / name)

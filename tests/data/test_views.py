@@ -46,7 +46,9 @@ def test_scale_crop_and_flip_are_all_drawn(picture: Image.Image) -> None:
         views.training_crop(picture, np.random.default_rng(seed), scale=Scale(40, 80), crop=32, flip=True).astype(int)
         for seed in range(300)
     ]
-    steps = np.array([np.diff(pixels[0, :, 0]).mean() for pixels in draws])  # red rises with x: its slope tells S and flip
+    steps = np.array(
+        [np.diff(pixels[0, :, 0]).mean() for pixels in draws]
+    )  # red rises with x: its slope tells S and flip
     assert 0.4 < (steps < 0).mean() < 0.6
     assert np.abs(steps).max() / np.abs(steps).min() == pytest.approx(2, rel=0.15)
     corners = np.array([pixels[0, 0, 1] for pixels in draws])  # green rises with y

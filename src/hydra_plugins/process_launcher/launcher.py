@@ -42,7 +42,9 @@ class ProcessLauncher(Launcher):
         log.info("Running %d jobs, %d at a time", len(job_overrides), min(self.num_jobs, len(job_overrides)))
         with ThreadPoolExecutor(self.num_jobs) as pool:
             try:
-                return list(pool.map(self.run_job, job_overrides, range(initial_job_idx, initial_job_idx + len(job_overrides))))
+                return list(
+                    pool.map(self.run_job, job_overrides, range(initial_job_idx, initial_job_idx + len(job_overrides)))
+                )
             except BaseException:  # an interrupt: end what runs, start no more
                 pool.shutdown(wait=False, cancel_futures=True)
                 for process in list(self.running):
@@ -76,7 +78,9 @@ class ProcessLauncher(Launcher):
         result.status = JobStatus.COMPLETED if code == 0 else JobStatus.FAILED
         if code != 0:
             failed = " ".join(filter_overrides(overrides))
-            result.return_value = UserError(f"the job `{failed}` failed with exit code {code}; its own message is above.")
+            result.return_value = UserError(
+                f"the job `{failed}` failed with exit code {code}; its own message is above."
+            )
         return result
 
 

@@ -20,9 +20,7 @@ class TrainingViews(Dataset[tuple[Tensor, Tensor, int]]):
     number of workers or devices nor on what was drawn before.
     """
 
-    def __init__(
-        self, samples: Samples, *, scale: Scale, crop: int, flip: bool, colour_std: float, seed: int
-    ) -> None:
+    def __init__(self, samples: Samples, *, scale: Scale, crop: int, flip: bool, colour_std: float, seed: int) -> None:
         self.samples, self.scale, self.crop, self.flip = samples, scale, crop, flip
         self.colour_std, self.seed = colour_std, seed
 

@@ -94,9 +94,7 @@ def class_name(label: int) -> str:
 
 def split_digits(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Indices of the training and of the validation digits: disjoint, every class in its share of both."""
-    train, val = train_test_split(
-        np.arange(len(labels)), test_size=NUM_VAL_DIGITS, stratify=labels, random_state=SEED
-    )
+    train, val = train_test_split(np.arange(len(labels)), test_size=NUM_VAL_DIGITS, stratify=labels, random_state=SEED)
     return np.sort(train), np.sort(val)
 
 

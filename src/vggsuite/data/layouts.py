@@ -114,7 +114,9 @@ def kaggle(root: Path, images: Path) -> ImageSet:
                 raise UserError(f"{csv_file} names class {name}, which {images / 'train'} does not have; add it there.")
             paths.append(str(images / "val" / f"{row['ImageId']}.JPEG"))
             labels.append(class_index[name])
-    present = sum(1 for file in (images / "val").iterdir() if file.name.endswith(".JPEG")) if (images / "val").is_dir() else 0
+    present = (
+        sum(1 for file in (images / "val").iterdir() if file.name.endswith(".JPEG")) if (images / "val").is_dir() else 0
+    )
     if present != len(paths):
         raise UserError(f"{images / 'val'} holds {present} JPEG images and {csv_file.name} {len(paths)}; complete it.")
     return ImageSet(root, classes, train, Samples(paths, labels))

@@ -108,6 +108,4 @@ class ImageData(L.LightningDataModule):
         return self.loader(dataset, batch_sampler=dataset.batches_of_one_shape(batch_size))
 
     def loader(self, dataset: Any, **kwargs: Any) -> DataLoader[Any]:
-        return DataLoader(
-            dataset, num_workers=self.config.num_workers, pin_memory=torch.cuda.is_available(), **kwargs
-        )
+        return DataLoader(dataset, num_workers=self.config.num_workers, pin_memory=torch.cuda.is_available(), **kwargs)

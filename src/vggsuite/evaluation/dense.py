@@ -75,5 +75,7 @@ def predict(
         images = preprocessing(pixels.to(device, non_blocking=True)).contiguous(memory_format=torch.channels_last)
         posteriors[indices] = dense_posteriors(net, images, flip=flip, average=average).float().cpu()
     if posteriors.isnan().any():
-        raise RuntimeError(f"{int(posteriors.isnan().any(dim=1).sum())} of {num_images} images have no finite posteriors")
+        raise RuntimeError(
+            f"{int(posteriors.isnan().any(dim=1).sum())} of {num_images} images have no finite posteriors"
+        )
     return posteriors

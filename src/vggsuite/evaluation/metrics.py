@@ -1,6 +1,5 @@
 """Top-k errors, counted without ties in doubt."""
 
-import torch
 from torch import Tensor
 
 

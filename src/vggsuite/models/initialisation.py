@@ -59,7 +59,11 @@ def copy_all(net: VGG, state: Mapping[str, Tensor]) -> None:
         UserError: where the two nets differ.
     """
     own = net.state_dict()
-    odd = [name for name in own.keys() | state.keys() if name not in own or name not in state or own[name].shape != state[name].shape]
+    odd = [
+        name
+        for name in own.keys() | state.keys()
+        if name not in own or name not in state or own[name].shape != state[name].shape
+    ]
     if odd:
         raise UserError(
             f"init=finished_run cannot copy {sorted(odd)[0]}: the other run's net is not this one; allowed: a run with "

@@ -101,7 +101,9 @@ def document(heading: str, rows: Sequence[Row], found: Sequence[Finding], remark
     """Both tables with heading and remarks in one of tabulate's styles."""
     tables = [
         tabulate([row_cells(row) for row in rows], ROW_HEADINGS, tablefmt=style, disable_numparse=True),
-        tabulate([finding_cells(finding) for finding in found], FINDING_HEADINGS, tablefmt=style, disable_numparse=True),
+        tabulate(
+            [finding_cells(finding) for finding in found], FINDING_HEADINGS, tablefmt=style, disable_numparse=True
+        ),
     ]
     return "\n\n".join([heading, *tables, "\n\n".join(remarks)]) + "\n"
 
@@ -121,7 +123,9 @@ def as_csv(records: Sequence[dict[str, object]]) -> str:
     return stream.getvalue()
 
 
-def save(folder: Path, heading: str, rows: Sequence[Row], found: Sequence[Finding], remarks: Sequence[str]) -> list[Path]:
+def save(
+    folder: Path, heading: str, rows: Sequence[Row], found: Sequence[Finding], remarks: Sequence[str]
+) -> list[Path]:
     """Write table3.md, table3.tex, table3.csv and table3_claims.csv into `folder`, and return their paths."""
     claims: list[dict[str, object]] = [
         {"ours": f.claim.ours, "other": f.claim.other, "claim": f.claim.text, "paper": f.paper}

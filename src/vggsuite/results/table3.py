@@ -84,7 +84,9 @@ def fill(printed: Mapping[str, Any], selected: Mapping[str, Runs]) -> Row:
     top1, top1_sd = mean_and_sd([record.metrics["top1_error"] for record in records])
     top5, top5_sd = mean_and_sd([record.metrics["top5_error"] for record in records])
     return Row(
-        **{name: getattr(row, name) for name in ("net", "experiment", "paper_s", "paper_q", "paper_top1", "paper_top5")},
+        **{
+            name: getattr(row, name) for name in ("net", "experiment", "paper_s", "paper_q", "paper_top1", "paper_top5")
+        },
         s=scale_text(records[0].train_scale),
         q=", ".join(map(str, records[0].test["scales"])),
         top1=top1,

@@ -1,14 +1,44 @@
 """What the machine has, and what a run may ask of it."""
 
+import inspect
 import os
 from typing import Any
 
+import lightning as L
 import torch
 
 from vggsuite.config import Precision, TrainConfig
 from vggsuite.errors import UserError
 
 PRECISIONS = {Precision.fp32: "32-true", Precision.bf16: "bf16-mixed"}
+
+
+# Arguments of Lightning's Trainer that a run sets itself, and the setting to use instead.
+SET_BY_RUN = {
+    "max_epochs": "recipe.epochs",
+    "precision": "recipe.precision",
+    "logger": "logger=csv|tensorboard|wandb",
+    "callbacks": "no setting",
+    "default_root_dir": "paths.runs",
+    "enable_progress_bar": "no setting",
+    "enable_model_summary": "no setting",
+    "num_sanity_val_steps": "no setting",
+    "use_distributed_sampler": "no setting",
+}
+
+
+def check_trainer_arguments(trainer: dict[str, Any]) -> None:
+    """Refuse what Lightning's Trainer does not take, and what a run sets itself.
+
+    Raises:
+        UserError: naming the argument.
+    """
+    allowed = [name for name in inspect.signature(L.Trainer).parameters if name not in SET_BY_RUN]
+    for name in trainer:
+        if name in SET_BY_RUN:
+            raise UserError(f"trainer.{name} is set by the suite; use instead: {SET_BY_RUN[name]}.")
+        if name not in allowed:
+            raise UserError(f"trainer.{name} is no argument of Lightning's Trainer; allowed: {', '.join(allowed)}.")
 
 
 def uses_gpu(trainer: dict[str, Any]) -> bool:
@@ -24,6 +54,7 @@ def check_devices(config: TrainConfig, *, multirun: bool) -> int:
             share.
     """
     trainer = config.trainer
+    check_trainer_arguments(trainer)
     devices = trainer["devices"]
     if isinstance(devices, bool) or not isinstance(devices, int) or devices < 1:
         raise UserError(f"trainer.devices={devices} is no number of devices; allowed: 1 or more (trainer.devices=1).")

@@ -1,6 +1,8 @@
 """Where a run's metrics go: always to metrics.csv in its folder, and to one more place on request."""
 
+import logging
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,23 @@ from hydra.utils import instantiate
 from lightning.pytorch.loggers import CSVLogger, Logger
 
 from vggsuite.errors import UserError
+
+# Of Lightning's, said in each run and never to the user's use: the run's folder is made before, few workers or batches
+# are meant, and a deprecation inside Lightning.
+POINTLESS_WARNINGS = (
+    "Experiment logs directory .* exists",
+    ".*does not have many workers",
+    "The number of training batches",
+    r"`isinstance\(treespec, LeafSpec\)` is deprecated",
+)
+
+
+def quieten_lightning() -> None:
+    """Leave a run's output to its own lines and to what is worth a warning."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in POINTLESS_WARNINGS:
+        warnings.filterwarnings("ignore", message)
 
 
 def build_loggers(chosen: dict[str, Any], folder: Path, settings: dict[str, Any]) -> list[Logger]:

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -33,7 +32,7 @@ from vggsuite.results.run_folder import CHECKPOINT, is_finished, save_config, se
 from vggsuite.training.callbacks import EpochLines, Stopwatch, progress_bar
 from vggsuite.training.devices import PRECISIONS, check_devices, chosen_precision, uses_gpu
 from vggsuite.training.finished_run import load_net, load_weights, require_parent
-from vggsuite.training.loggers import build_loggers, close_loggers
+from vggsuite.training.loggers import build_loggers, close_loggers, quieten_lightning
 from vggsuite.training.module import Classification
 
 
@@ -51,6 +50,7 @@ def train(config: TrainConfig, folder: Path, *, multirun: bool = False) -> None:
         UserError: for what the user can mend.
     """
     started = datetime.now(UTC)
+    quieten_lightning()
     check_devices(config, multirun=multirun)
     L.seed_everything(config.seed, workers=True, verbose=False)
     images = find_images(config.data)
@@ -75,7 +75,10 @@ def train(config: TrainConfig, folder: Path, *, multirun: bool = False) -> None:
                 ranks = evaluate(net, data, config, folder)
                 record = make_record(config, images, data, net, fitted, ranks, started)
                 write_record(record, folder)
-                print(f"{config.experiment}{config.variant}  top-1 error {record.metrics['top1_error']:.2f}% -> {folder / RECORD_FILE}", flush=True)
+                print(
+                    f"{config.experiment}{config.variant}  top-1 error {record.metrics['top1_error']:.2f}% -> {folder / RECORD_FILE}",
+                    flush=True,
+                )
             failed = False
         finally:
             close_loggers(failed=failed)
@@ -106,7 +109,9 @@ def exclusive(folder: Path) -> Iterator[None]:
         with FileLock(folder / ".lock", timeout=0):
             yield
     except Timeout as error:
-        raise UserError(f"{folder} is being written by another process; wait for it, or train with another seed.") from error
+        raise UserError(
+            f"{folder} is being written by another process; wait for it, or train with another seed."
+        ) from error
 
 
 def start_afresh(config: TrainConfig, folder: Path) -> None:

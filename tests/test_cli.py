@@ -1,0 +1,227 @@
+"""The commands as a person types them: bad input, a run and its table, several processes, an interrupted run."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, run_command
+
+MakeTree = Callable[..., Path]
+pytestmark = pytest.mark.slow
+
+# A net that trains in a second, on the images of `make_tree`.
+TINY = (
+    *("data=folder", "data.crop=32", "data.num_workers=0", "data.val_fraction=0.34", "data.held_out=0.3"),
+    *("model.width=0.02", "model.num_pools=3", "recipe.epochs=1", "recipe.batch_size=4", "trainer=cpu"),
+)
+
+
+def train(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return run_command("train.py", *arguments, **environment)
+
+
+def assert_refused(result: subprocess.CompletedProcess[str], told: str) -> None:
+    """One sentence that contains `told`, on standard error, and an exit code that is not 0."""
+    lines = [line for line in result.stderr.splitlines() if line]
+    assert result.returncode == 2, result.stderr
+    assert len(lines) == 1, result.stderr
+    assert lines[0].startswith("error: ")
+    assert told in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("data.scal=multi", "data.scal"),
+        ("model=vgg_x", "vgg_d"),
+        ("experiment=table9/x", "table3/a"),
+        ("modle=vgg_d", "modle"),
+        ("recipe.batch_size=abc", "recipe.batch_size"),
+        ("init.distribution=gauss", "glorot"),
+        ("recipe.lr", "recipe.lr"),
+        ("data.scale=mutli", "data.scale=mutli"),
+        ("data.scale=-5", "data.scale=-5"),
+        ("data.scale=31", "smaller than the crop of 32"),
+        ("data.scale=[80,40]", "runs backwards"),
+        ("model.depth=12", "8, 11, 13, 16, 19"),
+        ("trainer=gpu", "trainer=cpu"),
+        ("trainer.devices=999 trainer=cpu", "trainer.devices=999"),
+        ("trainer.devices=0", "trainer.devices=0"),
+        ("recipe.batch_size=33 trainer=cpu trainer.devices=2", "recipe.batch_size=33"),
+        ("recipe.batch_size=0", "recipe.batch_size=0"),
+        ("experiment=table3/b data=folder", "python src/train.py experiment=table3/a"),
+        ("+trainer.devics=2", "devics"),
+    ],
+)
+def test_bad_settings_are_told_in_one_sentence(override: str, told: str, make_tree: MakeTree, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    words = override.split()
+    if "data=folder" not in words:
+        words.append("data=digits")
+    if "experiment=table3/b" in words:
+        words += [f"data.root={make_tree()}", *TINY[1:]]
+    assert_refused(train(f"paths.runs={runs}", *words), told)
+    assert not runs.exists()
+
+
+def nothing(root: Path) -> None:
+    """Leave the tree as it is."""
+
+
+def empty(root: Path) -> None:
+    for file in sorted(root.rglob("*"), reverse=True):
+        file.unlink() if file.is_file() else file.rmdir()
+
+
+def one_class_without_images(root: Path) -> None:
+    for file in (root / "dog").iterdir():
+        file.unlink()
+
+
+def classes_differ(root: Path) -> None:
+    (root / "val").mkdir()
+    (root / "train").mkdir()
+    for name in ("cat", "dog"):
+        (root / name).rename(root / "train" / name)
+    (root / "owl").rename(root / "val" / "owl")
+
+
+def unreadable(root: Path) -> None:
+    (root / "owl" / "owl_002.png").write_bytes((root / "owl" / "owl_002.png").read_bytes()[:60])
+
+
+@pytest.mark.parametrize(
+    ("damage", "extra", "told"),
+    [
+        (nothing, ["data.root=/nowhere/at/all"], "/nowhere/at/all is no folder"),
+        (empty, [], "holds no class folders"),
+        (one_class_without_images, [], "dog holds no images"),
+        (classes_differ, [], "differ in their classes"),
+        (unreadable, [], "owl_002.png cannot be read as an image"),
+        (unreadable, ["data.num_workers=1"], "owl_002.png cannot be read as an image"),
+        (nothing, ["recipe.batch_size=100"], "exceeds the"),
+        (nothing, ["init=finished_run", "init.run=/nowhere"], "init.run=/nowhere holds no finished run"),
+        (nothing, ["+data.expected={classes: 4}"], "data.expected.classes=3"),
+    ],
+)
+def test_bad_data_is_told_in_one_sentence(
+    damage: Callable[[Path], None], extra: list[str], told: str, make_tree: MakeTree, tmp_path: Path
+) -> None:
+    root = make_tree()
+    damage(root)
+    result = train(*TINY, f"data.root={root}", f"paths.runs={tmp_path / 'runs'}", *extra)
+    assert_refused(result, told)
+    assert not list(tmp_path.glob("runs/**/result.json"))
+    if damage is not unreadable:
+        assert not (tmp_path / "runs").exists()
+
+
+def test_the_stages_of_table_3_from_another_folder(make_tree: MakeTree, tmp_path: Path) -> None:
+    """A, D from A, D at 384, D jittered, each twice; then the table, which only reads."""
+    settings = [*TINY, f"data.root={make_tree(images=9)}", f"paths.runs={tmp_path / 'runs'}"]
+    for experiment in ("a", "d", "d_384", "d_multi"):
+        words = (f"experiment=table3/{experiment}", *settings, "seed=0,1", "hydra/launcher=processes")
+        result = run_command("train.py", "--multirun", *words, "hydra.launcher.num_jobs=2", cwd=tmp_path)
+        assert result.returncode == 0, result.stderr
+    files = sorted(tmp_path.glob("runs/folder/table3/*/seed_*/result.json"))
+    assert len(files) == 8
+    folder = files[0].parent
+    assert {"config.yaml", "overrides.yaml", "metrics.csv", "predictions.npz", "checkpoints"} <= set(os.listdir(folder))
+    record = json.loads(files[0].read_text())
+    assert record["metrics"]["num_images"] == record["data"]["num_test"] == 9
+    assert record["environment"]["git_commit"] is None or len(record["environment"]["git_commit"]) == 40
+    stamps = [file.stat().st_mtime_ns for file in files]
+    again = train("--multirun", "experiment=table3/a", *settings, "seed=0,1")
+    assert again.stdout.count("is finished") == 2
+    assert [file.stat().st_mtime_ns for file in files] == stamps
+
+    variant = " ".join(word for word in TINY[1:] if not word.startswith("data.num_workers"))
+    table = run_command(
+        *("table.py", "data=folder", f"overrides='{variant}'", f"paths.runs={tmp_path / 'runs'}"),
+        *(f"output={tmp_path / 'tables'}",),
+        cwd=tmp_path,
+    )
+    assert table.returncode == 0, table.stderr
+    assert "NOT ImageNet" in table.stdout
+    assert table.stdout.count("+- ") >= 8
+    assert "2 seeds" in table.stdout
+    assert (tmp_path / "tables/table3.tex").is_file()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["images", "runs", "tables"]
+
+
+def test_two_devices_train_one_run(make_tree: MakeTree, tmp_path: Path) -> None:
+    """DDP on the CPU: one folder, one record, the weights those of one device."""
+    settings = [*TINY, f"data.root={make_tree(images=9)}", "recipe.precision=fp32", "model.dropout=0"]
+    weights = []
+    for devices in (1, 2):
+        runs = tmp_path / f"runs{devices}"
+        strategy = ["trainer.devices=2", "trainer.strategy=ddp"] if devices == 2 else []
+        result = train(*settings, *strategy, f"paths.runs={runs}")
+        assert result.returncode == 0, result.stderr
+        (file,) = runs.glob("**/result.json")
+        assert json.loads(file.read_text())["cost"]["devices"] == devices
+        weights.append(load_weights(file.parent))
+    for name, value in weights[0].items():
+        assert (value - weights[1][name]).abs().max() <= 1e-5, name
+
+
+def load_weights(folder: Path) -> dict:  # type: ignore[type-arg]
+    from vggsuite.training.finished_run import load_weights as load
+
+    return load(folder)
+
+
+def test_an_interrupted_run_is_repeated_and_two_do_not_write_one_folder(make_tree: MakeTree, tmp_path: Path) -> None:
+    settings = [*TINY, f"data.root={make_tree()}", f"paths.runs={tmp_path / 'runs'}", "recipe.epochs=100000"]
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "src/train.py"), *settings], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    while "epoch 2/" not in process.stdout.readline():
+        assert process.poll() is None
+    assert_refused(train(*settings), "is being written by another process")
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not list(tmp_path.glob("runs/**/result.json"))
+    (folder,) = (file.parent for file in tmp_path.glob("runs/**/config.yaml"))
+    result = train(*settings[:-1], "recipe.epochs=2", f"hydra.run.dir={folder}")
+    assert result.returncode == 0, result.stderr
+    assert (folder / "result.json").is_file()
+    assert "100000" not in (folder / "config.yaml").read_text()
+
+
+def test_a_finished_run_of_other_settings_is_not_passed_off(make_tree: MakeTree, tmp_path: Path) -> None:
+    settings = [*TINY, f"data.root={make_tree()}", f"hydra.run.dir={tmp_path / 'run'}"]
+    assert train(*settings).returncode == 0
+    assert_refused(train(*settings, "recipe.lr=0.5"), "holds a finished run with recipe.lr=0.01, not 0.5")
+    assert train(*settings, "recipe.lr=0.5", "rerun=true").returncode == 0
+
+
+@pytest.mark.parametrize("logger", ["tensorboard", "wandb"])
+def test_the_other_loggers_write_their_files(logger: str, make_tree: MakeTree, tmp_path: Path) -> None:
+    extra = ["logger.offline=true"] if logger == "wandb" else []
+    result = train(*TINY, f"data.root={make_tree()}", f"hydra.run.dir={tmp_path / 'run'}", f"logger={logger}", *extra)
+    assert result.returncode == 0, result.stderr
+    files = {"tensorboard": "run/tensorboard/events.*", "wandb": "run/wandb/offline-run-*/*.wandb"}
+    assert len(list(tmp_path.glob(files[logger]))) == 1
+    assert (tmp_path / "run/metrics.csv").is_file()
+
+
+def test_wandb_without_a_key_says_what_to_do(make_tree: MakeTree, tmp_path: Path) -> None:
+    words = [*TINY, f"data.root={make_tree()}", f"hydra.run.dir={tmp_path / 'run'}", "logger=wandb"]
+    result = train(*words, HOME=str(tmp_path), WANDB_API_KEY="", NETRC=str(tmp_path / "netrc"))
+    assert result.returncode == 2
+    assert "logger.offline=true" in result.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("script", ["train.py", "table.py"])
+def test_help_names_the_settings(script: str) -> None:
+    result = run_command(script, "--help")
+    assert result.returncode == 0
+    assert "paths:" in result.stdout

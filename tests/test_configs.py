@@ -1,0 +1,145 @@
+"""Every config file composes, and says in its header what it is and how to use it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+
+from vggsuite.config import TrainConfig, register, to_config, validate, variant_of
+from vggsuite.data.scale import parse_scale
+from vggsuite.errors import UserError
+from vggsuite.results.paper import paper
+from vggsuite.results.table3 import experiment_of, scale_text
+
+CONF = Path(__file__).parents[1] / "conf"
+EXPERIMENTS = sorted(
+    str(file.relative_to(CONF / "experiment").with_suffix("")) for file in CONF.glob("experiment/**/*.yaml")
+)
+
+
+@pytest.fixture(autouse=True)
+def hydra_for_tests() -> Iterator[None]:
+    register()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        yield
+
+
+def composed(*overrides: str) -> TrainConfig:
+    """The typed config of these overrides."""
+    cfg = compose("train", list(overrides), return_hydra_config=True)
+    HydraConfig.instance().set_config(cfg)
+    return to_config(compose("train", list(overrides)), TrainConfig)
+
+
+@pytest.mark.parametrize("data", ["digits", "imagenet"])
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_experiment_composes_on_every_data_set(experiment: str, data: str) -> None:
+    config = composed(f"experiment={experiment}", f"data={data}")
+    validate(config)
+    assert config.experiment == experiment
+    assert config.variant == ""
+
+
+def test_the_experiments_are_the_rows_of_table_3() -> None:
+    for row in paper()["table_3_single_scale"]["rows"]:
+        config = composed(f"experiment={experiment_of(row['model'], row['train_s'])}", "data=imagenet")
+        scale = parse_scale(config.data.scale, config.data.crop)
+        assert scale_text(list(scale)) == scale_text(row["train_s"])
+        assert scale.middle == row["test_q"]
+        net = paper()["table_1_configs"]["nets"][row["model"]]
+        assert config.model.depth == net["weight_layers"]
+        assert config.model.lrn == ("LRN" in net["layers"])
+        assert config.model.conv1x1 == ([1, 512] in net["layers"])
+        header = (CONF / f"experiment/{config.experiment}.yaml").read_text()
+        assert f"top-1 error {row['top1']}%, top-5 {row['top5']}%" in header
+
+
+@pytest.mark.parametrize(
+    ("experiment", "parent", "lr"),
+    [("d", "a", 1e-2), ("d_384", "d", 1e-3), ("d_multi", "d_384", 1e-3), ("c", "a", 1e-2), ("e_multi", "e_384", 1e-3)],
+)
+def test_the_stages_follow_the_paper(experiment: str, parent: str, lr: float) -> None:
+    config = composed(f"experiment=table3/{experiment}", "data=imagenet", "seed=2")
+    assert config.init.run == f"{config.paths.runs}/imagenet/table3/{parent}/seed_2"
+    assert config.recipe.lr == lr
+    assert config.init.layers == ("net_a" if parent == "a" else "all")
+
+
+def test_imagenets_recipe_is_the_papers() -> None:
+    recipe = composed("experiment=table3/a", "data=imagenet").recipe
+    assert (recipe.epochs, recipe.batch_size, recipe.lr, recipe.momentum) == (74, 256, 1e-2, 0.9)
+    assert (recipe.weight_decay, recipe.num_drops, recipe.distribution) == (5e-4, 3, "normal")
+
+
+@pytest.mark.parametrize("file", sorted(CONF.glob("**/*.yaml")), ids=lambda file: str(file.relative_to(CONF)))
+def test_every_file_says_what_it_is_and_the_command(file: Path) -> None:
+    header = [line for line in file.read_text().splitlines() if line.startswith("#") and "@package" not in line]
+    assert header
+    if file.parent.name != "recipe":  # chosen by the data set
+        assert "python src/" in "".join(header)
+
+
+@pytest.mark.parametrize("group", ["model", "data", "recipe", "init", "trainer", "logger"])
+def test_every_choice_composes(group: str) -> None:
+    for file in sorted((CONF / group).glob("*.yaml")):
+        extra = ["init.run=/nowhere"] if file.stem == "finished_run" else []
+        validate(composed(f"{group}={file.stem}", *extra))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "experiment", "variant"),
+    [
+        (["model=vgg_d", "data.scale=multi", "seed=3", "trainer=gpu", "data.root=/x"], None, ""),
+        (["experiment=table3/d", "data=imagenet", "trainer.devices=4", "paths.runs=/x"], "table3/d", ""),
+        (["experiment=table3/d", "model=vgg_e"], "table3/d", "+model-vgg_e"),
+        (["recipe.lr=0.1", "model.dropout=0"], None, "+model.dropout-0+recipe.lr-0.1"),
+        (["+trainer.limit_train_batches=2"], None, "+trainer.limit_train_batches-2"),
+        (["data.mean=[1,2,3]", "init.run=/a/b"], None, "+data.mean--1-2-3+init.run--a-b"),
+    ],
+)
+def test_a_run_is_named_by_what_distinguishes_it(overrides: list[str], experiment: str | None, variant: str) -> None:
+    assert variant_of(overrides, experiment) == variant
+    assert variant_of(overrides[::-1], experiment) == variant
+
+
+def test_a_long_name_is_shortened_and_stays_distinct() -> None:
+    many = [[f"recipe.lr={number}", f"init.run=/{'x' * 300}"] for number in range(3)]
+    names = {variant_of(overrides, None) for overrides in many}
+    assert len(names) == 3
+    assert max(map(len, names)) < 100
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("recipe.lr=0", "recipe.lr=0.0 is out of range; allowed: a number above 0"),
+        ("recipe.batch_size=-3", "recipe.batch_size=-3 is out of range"),
+        ("model.dropout=1", "model.dropout=1.0 is out of range"),
+        ("model.num_pools=6", "model.num_pools=6 is out of range"),
+        ("data.mean=[1,2]", "data.mean"),
+        ("data.held_out=0", "data.held_out=0.0 is out of range"),
+        ("seed=-1", "seed=-1 is out of range"),
+        ("test.scale=20", "test.scale=20 is smaller than the crop"),
+        ("model.depth=12", "model.depth=12 is no net of ours"),
+        ("data.scale=mutli", "data.scale=mutli is no training scale"),
+        ("init=finished_run", "type init.run="),
+        ("+model.colour=red", r"\+model.colour is no setting"),
+        ("+data.expected.dogs=3", "data.expected.dogs is not counted"),
+    ],
+)
+def test_values_out_of_range_are_refused(override: str, told: str) -> None:
+    with pytest.raises(UserError, match=told) as error:
+        validate(composed(override))
+    assert "\n" not in str(error.value)
+
+
+def test_seed_0_is_a_seed() -> None:
+    assert composed("seed=0").seed == 0
+
+
+def test_a_table_config_composes() -> None:
+    cfg: Any = compose("table", ["data=imagenet"])
+    assert str(cfg.output).endswith("tables/imagenet")
