@@ -32,7 +32,7 @@ def print_table3(config: TableConfig) -> None:
     rows, found = table3.rows(selected), claims.findings(selected, config.confidence)
     heading, remarks = report.title(data, selected), report.notes(config.confidence, others)
     print(report.document(heading, rows, found, remarks, "simple"))
-    print("saved:", *report.save(Path(config.output), heading, rows, found, remarks))
+    print("saved:", *report.save(Path(config.output), heading, selected, found, remarks))
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ TINY = (
 
 
 def train(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return run_command("train.py", *arguments, **environment)
+    return run_command("train.py", *arguments, cwd=ROOT, **environment)
 
 
 def assert_refused(result: subprocess.CompletedProcess[str], told: str) -> None:
@@ -171,7 +171,7 @@ def test_two_devices_train_one_run(make_tree: MakeTree, tmp_path: Path) -> None:
         assert (value - weights[1][name]).abs().max() <= 1e-5, name
 
 
-def load_weights(folder: Path) -> dict:  # type: ignore[type-arg]
+def load_weights(folder: Path) -> dict:
     from vggsuite.training.finished_run import load_weights as load
 
     return load(folder)

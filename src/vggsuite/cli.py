@@ -63,8 +63,8 @@ def sentence(error: Exception) -> str:
             return no_such_choice(cause.missing_cfg_file)
         case OverrideParseException():
             return (
-                f"{cause.override} cannot be read; allowed: <setting>=<value>, a value with special characters in quotes "
-                "(\"name='a=b'\")."
+                f"{cause.override} cannot be read; allowed: <setting>=<value>, a value with special characters in "
+                "quotes (\"name='a=b'\")."
             )
         case ConfigKeyError() | ConfigAttributeError():
             names = sorted(f.name for f in fields(cause.object_type)) if is_dataclass(cause.object_type) else []

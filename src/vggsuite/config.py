@@ -259,7 +259,7 @@ def ranges(config: TrainConfig) -> list[tuple[str, str, bool]]:
         ("model.dropout", "a probability, 0 <= p < 1", 0 <= model.dropout < 1),
         ("model.num_pools", "1 to 5", 1 <= model.num_pools <= 5),
         ("data.crop", "1 or more pixels", data.crop >= 1),
-        ("data.mean", "three grey levels, [R,G,B], each from 0 to 255", len(data.mean) == 3 and all(0 <= m <= 255 for m in data.mean)),
+        ("data.mean", "[R,G,B], each from 0 to 255", len(data.mean) == 3 and all(0 <= m <= 255 for m in data.mean)),
         ("data.colour_std", "0 (no colour shift) or more", data.colour_std >= 0),
         ("data.held_out", "a share of the training images, 0 < share < 1", 0 < data.held_out < 1),
         ("data.num_workers", "0 or more", data.num_workers >= 0),

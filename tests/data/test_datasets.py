@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ def test_the_global_batches_are_the_same_for_any_number_of_devices() -> None:
         parts = [EpochBatches(25, batch_size=8, seed=3, rank=r, num_devices=num_devices) for r in range(num_devices)]
         for part in parts:
             part.set_epoch(epoch)
-        return [sorted(sum(together, [])) for together in zip(*parts, strict=True)]
+        return [sorted(chain(*together)) for together in zip(*parts, strict=True)]
 
     assert batches(1, 5) == batches(2, 5) == batches(4, 5)
     assert batches(1, 5) != batches(1, 6)
@@ -55,7 +56,7 @@ def test_whole_images_are_batched_by_shape(make_tree: MakeTree) -> None:
     samples = class_folders(make_tree(), 0.5).val
     images = WholeImages(samples, side=37)
     batches = images.batches_of_one_shape(batch_size=2)
-    assert sorted(sum(batches, [])) == list(range(len(samples)))
+    assert sorted(chain(*batches)) == list(range(len(samples)))
     for batch in batches:
         assert len(batch) <= 2
         assert len({images[index][0].shape for index in batch}) == 1

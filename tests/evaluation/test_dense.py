@@ -1,5 +1,7 @@
 """Dense evaluation: equal to the ordinary forward pass on a crop, and what it adds beyond."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -10,7 +12,7 @@ from vggsuite.models.initialisation import draw_weights
 from vggsuite.models.vgg import VGG
 
 
-def make_net(**factors: object) -> VGG:
+def make_net(**factors: Any) -> VGG:
     torch.manual_seed(0)
     net = VGG(**({"depth": 11, "num_classes": 5, "width": 1 / 16} | factors))
     draw_weights(net, "kaiming")
@@ -18,7 +20,7 @@ def make_net(**factors: object) -> VGG:
 
 
 @pytest.mark.parametrize("factors", [{"depth": 11}, {"depth": 16, "conv1x1": True}, {"depth": 11, "batch_norm": True}])
-def test_on_a_224_crop_it_is_the_ordinary_forward_pass(factors: dict[str, object]) -> None:
+def test_on_a_224_crop_it_is_the_ordinary_forward_pass(factors: dict[str, Any]) -> None:
     net = make_net(**factors)
     weights = {name: value.clone() for name, value in net.state_dict().items()}
     crops = torch.randn(2, 3, 224, 224)

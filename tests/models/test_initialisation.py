@@ -1,5 +1,7 @@
 """How weights start."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -7,7 +9,7 @@ from vggsuite.errors import UserError
 from vggsuite.models.initialisation import LAYERS_FROM_A, copy_all, copy_from_net_a, draw_weights
 from vggsuite.models.vgg import VGG
 
-TINY = {"num_classes": 5, "width": 1 / 4, "crop": 32, "num_pools": 3}
+TINY: dict[str, Any] = {"num_classes": 5, "width": 1 / 4, "crop": 32, "num_pools": 3}
 
 
 @pytest.mark.parametrize(
@@ -21,7 +23,7 @@ def test_the_weights_have_the_distributions_spread(distribution: str, std: float
     weight = layers["conv5_2"].weight  # 128 -> 128 channels
     assert weight.std().item() == pytest.approx(std, rel=0.02)
     assert weight.mean().item() == pytest.approx(0, abs=3 * std / weight.numel() ** 0.5)
-    assert all(not layer.bias.any() for layer in layers.values())
+    assert all(layer.bias is not None and not layer.bias.any() for layer in layers.values())
 
 
 def test_net_a_gives_its_first_four_convolutions_and_the_fc_layers_and_no_more() -> None:

@@ -19,7 +19,7 @@ NETS: dict[str, dict[str, Any]] = {
     "D": {"depth": 16},
     "E": {"depth": 19},
 }
-TINY = {"num_classes": 5, "width": 1 / 32, "crop": 32, "num_pools": 3}
+TINY: dict[str, Any] = {"num_classes": 5, "width": 1 / 32, "crop": 32, "num_pools": 3}
 
 
 @pytest.mark.parametrize("net", NETS)

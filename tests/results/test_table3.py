@@ -15,7 +15,7 @@ GOLDEN = Path(__file__).parent / "golden"
 
 
 def select(runs: Path, **changes: str) -> dict[str, table3.Runs]:
-    return dict(table3.select(find_records(runs), **({"data": "digits", "variant": ""} | changes)))  # type: ignore[arg-type]
+    return dict(table3.select(find_records(runs), **({"data": "digits", "variant": ""} | changes)))
 
 
 def test_the_experiments_are_those_with_a_config_file() -> None:
@@ -104,7 +104,7 @@ def test_the_files_are_the_golden_ones(name: str, make_run: MakeRun, tmp_path: P
     selected = select(runs)
     found = claims.findings(selected, 0.95)
     heading, remarks = report.title("digits", selected), report.notes(0.95, ["digits/other/seed_0"])
-    report.save(tmp_path / "out", heading, table3.rows(selected), found, remarks)
+    report.save(tmp_path / "out", heading, selected, found, remarks)
     text = (tmp_path / "out" / name).read_text().replace(str(runs), "RUNS")
     assert text == (GOLDEN / name).read_text()
 

@@ -1,4 +1,4 @@
-"""Map-style data sets over `Samples`, and the samplers that order them; all randomness comes from (seed, epoch, index)."""
+"""Map-style data sets over `Samples`, and the order of their images; all randomness is from (seed, epoch, index)."""
 
 from collections.abc import Iterator
 

@@ -103,7 +103,7 @@ def kaggle(root: Path, images: Path) -> ImageSet:
     csv_file = next((p for p in (root / KAGGLE_VAL_LABELS, images.parents[2] / KAGGLE_VAL_LABELS) if p.is_file()), None)
     if csv_file is None:
         raise UserError(
-            f"{root / KAGGLE_VAL_LABELS} is missing, without which the flat {images / 'val'} has no labels; put it there."
+            f"{root / KAGGLE_VAL_LABELS} is missing, without which {images / 'val'} has no labels; put it there."
         )
     class_index = {name: index for index, name in enumerate(classes)}
     paths, labels = [], []

@@ -72,7 +72,7 @@ class ImageData(L.LightningDataModule):
         self.test = images.val
         if len(self.train) < batch_size:
             raise UserError(
-                f"recipe.batch_size={batch_size} exceeds the {len(self.train)} training images; allowed: up to that many."
+                f"recipe.batch_size={batch_size} exceeds the {len(self.train)} training images; allowed: up to that."
             )
         if not len(self.val):
             raise UserError(f"data.held_out={config.held_out} leaves no image to select by; raise it.")
@@ -103,7 +103,7 @@ class ImageData(L.LightningDataModule):
         return self.loader(dataset, batch_size=VAL_BATCH, persistent_workers=self.config.num_workers > 0)
 
     def whole_images(self, side: int, batch_size: int) -> DataLoader[Any]:
-        """Batches of (uint8 [N, 3, height, width], indices [N]) of the test images, rescaled to smallest side `side`."""
+        """Batches of (uint8 [N, 3, height, width], indices [N]) of the test images, their smallest side `side`."""
         dataset = WholeImages(self.test, side=side)
         return self.loader(dataset, batch_sampler=dataset.batches_of_one_shape(batch_size))
 

@@ -17,7 +17,7 @@ def score_map(net: VGG, images: Tensor) -> Tensor:
     The first FC layer is applied as a map_side x map_side convolution, the others as 1x1; the weights are the net's
     own, viewed in another shape. `net` must be in eval mode.
     """
-    maps = net.features(images)
+    maps: Tensor = net.features(images)
     for layer in net.classifier:
         if isinstance(layer, nn.Linear):
             side = layer.in_features // maps.shape[1]  # map_side squared for the first, 1 for the others

@@ -32,6 +32,7 @@ def draw_weights(net: VGG, distribution: str, *, std: float = 0.01) -> None:
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
             case _:
                 raise UserError(f"init.distribution={distribution} is unknown; allowed: normal, glorot, kaiming.")
+        assert layer.bias is not None
         nn.init.zeros_(layer.bias)
 
 

@@ -1,6 +1,7 @@
 """The nets of Table 1, from A (11 weight layers) to E (19), built from its rows by one loop."""
 
 from collections.abc import Iterator
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -91,14 +92,15 @@ class VGG(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Class scores [N, num_classes] of crops [N, 3, crop, crop]."""
-        return self.classifier(torch.flatten(self.features(images), 1))
+        scores: Tensor = self.classifier(torch.flatten(self.features(images), 1))
+        return scores
 
-    def named_weight_layers(self) -> Iterator[tuple[str, nn.Module]]:
+    def named_weight_layers(self) -> Iterator[tuple[str, nn.Conv2d | nn.Linear]]:
         """The weight layers under the paper's names: conv1_1, ..., conv5_4, fc6, fc7, fc8."""
         for name, index in self.conv_names.items():
-            yield name, self.features[index]
+            yield name, cast(nn.Conv2d, self.features[index])
         for name, index in (("fc6", 0), ("fc7", 3), ("fc8", 6)):
-            yield name, self.classifier[index]
+            yield name, cast(nn.Linear, self.classifier[index])
 
 
 def scaled(channels: int, width: float) -> int:

@@ -11,6 +11,7 @@ from tabulate import tabulate
 from vggsuite.results.claims import Finding
 from vggsuite.results.record import Record, write_atomically
 from vggsuite.results.table3 import Row, Runs
+from vggsuite.results.table3 import rows as table_rows
 
 DASH = "-"
 ROW_HEADINGS = (
@@ -89,12 +90,27 @@ def notes(confidence: float, others: Sequence[str]) -> list[str]:
     """What a reader has to know beside the figures."""
     lines = [
         "Ours: mean +- sd over runs of several seeds. Time: of one run, on its own hardware.",
-        f"Differences in percentage points of top-1 error, negative where the first net is better, with {confidence:.0%} "
-        "intervals, not corrected for the number of claims. Not resolved: the interval includes zero.",
+        "Differences in percentage points of top-1 error, negative where the first net is better, with "
+        f"{confidence:.0%} intervals, not corrected for the number of claims. Not resolved: the interval includes zero.",
     ]
     if others:
         lines.append(f"Finished runs that are no part of this table: {', '.join(others)}.")
     return lines
+
+
+def run_cells(selected: Mapping[str, Runs]) -> list[list[str]]:
+    """Where every figure comes from: each run's folder, the commit it was made by, and the command to repeat it."""
+    return [
+        [str(folder), commit(record), f"`{record.command}`"]
+        for runs in selected.values()
+        for folder, record in runs.items()
+    ]
+
+
+def commit(record: Record) -> str:
+    """The git commit of a run, marked where the tree had changes of its own."""
+    state = record.environment
+    return f"{(state['git_commit'] or 'no git')[:10]}{' + changes' if state['git_dirty'] else ''}"
 
 
 def document(heading: str, rows: Sequence[Row], found: Sequence[Finding], remarks: Sequence[str], style: str) -> str:
@@ -134,7 +150,7 @@ def save(
         for f in found
     ]
     contents = {
-        "table3.md": document(heading, rows, found, remarks, "github"),
+        "table3.md": document(heading, rows, found, [*remarks, sources], "github"),
         "table3.tex": latex(heading, rows, found, remarks),
         "table3.csv": as_csv([asdict(row) for row in rows]),
         "table3_claims.csv": as_csv(claims),

@@ -46,7 +46,7 @@ def paired_over_images(ours: np.ndarray, other: np.ndarray, confidence: float) -
 
 
 def paired_over_seeds(ours: list[float], other: list[float], confidence: float) -> Estimate:
-    """The difference in error `ours` - `other`, in percent, of runs paired by seed: Student's t over the differences."""
+    """The difference in error `ours` - `other`, in percent, of runs paired by seed, by Student's t."""
     difference = np.subtract(ours, other)
     if np.ptp(difference) == 0:
         value = float(difference[0])

@@ -2,15 +2,19 @@
 
 import inspect
 import os
-from typing import Any
+from typing import Any, Literal
 
 import lightning as L
 import torch
+from lightning.pytorch.utilities import rank_zero_only
 
 from vggsuite.config import Precision, TrainConfig
 from vggsuite.errors import UserError
 
-PRECISIONS = {Precision.fp32: "32-true", Precision.bf16: "bf16-mixed"}
+PRECISIONS: dict[Precision, Literal["32-true", "bf16-mixed"]] = {
+    Precision.fp32: "32-true",
+    Precision.bf16: "bf16-mixed",
+}
 
 
 # Arguments of Lightning's Trainer that a run sets itself, and the setting to use instead.
@@ -41,6 +45,11 @@ def check_trainer_arguments(trainer: dict[str, Any]) -> None:
             raise UserError(f"trainer.{name} is no argument of Lightning's Trainer; allowed: {', '.join(allowed)}.")
 
 
+def is_first_process() -> bool:
+    """Whether this is the process of the first device, which alone writes and prints."""
+    return not getattr(rank_zero_only, "rank", 0)
+
+
 def uses_gpu(trainer: dict[str, Any]) -> bool:
     """Whether these trainer settings train on CUDA devices."""
     return trainer["accelerator"] in ("gpu", "cuda") or (trainer["accelerator"] == "auto" and torch.cuda.is_available())
@@ -66,10 +75,10 @@ def check_devices(config: TrainConfig, *, multirun: bool) -> int:
         )
     if devices > 1 and multirun:
         raise UserError(
-            f"trainer.devices={devices} cannot be combined with --multirun, whose jobs share one process; allowed there: "
-            "trainer.devices=1 (or start the runs one by one)."
+            f"trainer.devices={devices} cannot be combined with a --multirun in one process; allowed: trainer.devices=1, "
+            "or hydra/launcher=processes, which gives each job a process of its own."
         )
-    total = devices * trainer["num_nodes"]
+    total: int = devices * trainer["num_nodes"]
     if config.recipe.batch_size % (total * trainer["accumulate_grad_batches"]):
         raise UserError(
             f"recipe.batch_size={config.recipe.batch_size} is the global batch and cannot be split evenly over {total} "

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.utils import instantiate
-from lightning.pytorch.loggers import CSVLogger, Logger
+from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
 
 from vggsuite.errors import UserError
 
@@ -39,18 +39,22 @@ def build_loggers(chosen: dict[str, Any], folder: Path, settings: dict[str, Any]
     if not chosen:
         return [csv]
     logger: Logger = instantiate(chosen, _convert_="all")
-    if "Wandb" in chosen["_target_"]:
-        require_wandb_key(logger)
+    if isinstance(logger, WandbLogger):
+        start_wandb(logger)
     logger.log_hyperparams(settings)
     return [csv, logger]
 
 
-def require_wandb_key(logger: Logger) -> None:
-    """Start the W&B run, which asks for the key."""
+def start_wandb(logger: WandbLogger) -> None:
+    """Start the W&B run.
+
+    Raises:
+        UserError: where it cannot start, for want of a key above all.
+    """
     import wandb
 
     try:
-        logger.experiment  # noqa: B018
+        _ = logger.experiment
     except wandb.errors.UsageError as error:
         raise UserError(
             f"logger=wandb could not start ({str(error).splitlines()[0]}); type `wandb login` once, or log to this "

@@ -1,11 +1,11 @@
 """What Lightning runs: forward, step, optimiser."""
 
-from typing import Any
-
 import lightning as L
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 from torch.nn import functional as F
+from torchmetrics import Metric
 
 from vggsuite.config import RecipeConfig
 from vggsuite.data.preprocessing import Preprocessing
@@ -34,7 +34,7 @@ class Classification(L.LightningModule):
         pixels, labels = batch
         scores = self.scores(pixels)
         ranks = rank_of_label(scores, labels)
-        metrics = {
+        metrics: dict[str, Metric | Tensor | int | float] = {
             "val/loss": F.cross_entropy(scores, labels),
             "val/top1_error": top_k_error(ranks, 1),
             "val/top5_error": top_k_error(ranks, 5),
@@ -46,9 +46,10 @@ class Classification(L.LightningModule):
         images = self.preprocessing(pixels, shift)
         if self.recipe.channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
-        return self.net(images).float()
+        scores: Tensor = self.net(images)
+        return scores.float()
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         recipe = self.recipe
         optimizer = torch.optim.SGD(
             self.net.parameters(), recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay, fused=True

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from filelock import FileLock, Timeout
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
 from vggsuite.config import Layers, Selection, TrainConfig
@@ -30,7 +29,7 @@ from vggsuite.results.environment import environment, peak_memory, repeat_comman
 from vggsuite.results.record import PREDICTIONS_FILE, RECORD_FILE, Record, write_record
 from vggsuite.results.run_folder import CHECKPOINT, is_finished, save_config, settings
 from vggsuite.training.callbacks import EpochLines, Stopwatch, progress_bar
-from vggsuite.training.devices import PRECISIONS, check_devices, chosen_precision, uses_gpu
+from vggsuite.training.devices import PRECISIONS, check_devices, chosen_precision, is_first_process, uses_gpu
 from vggsuite.training.finished_run import load_net, load_weights, require_parent
 from vggsuite.training.loggers import build_loggers, close_loggers, quieten_lightning
 from vggsuite.training.module import Classification
@@ -71,13 +70,13 @@ def train(config: TrainConfig, folder: Path, *, multirun: bool = False) -> None:
         failed = True
         try:
             fitted = fit(net, data, config, folder)
-            if rank_zero_only.rank == 0:
+            if is_first_process():
                 ranks = evaluate(net, data, config, folder)
                 record = make_record(config, images, data, net, fitted, ranks, started)
                 write_record(record, folder)
+                error = record.metrics["top1_error"]
                 print(
-                    f"{config.experiment}{config.variant}  top-1 error {record.metrics['top1_error']:.2f}% -> {folder / RECORD_FILE}",
-                    flush=True,
+                    f"{config.experiment}{config.variant}  top-1 error {error:.2f}%  {folder / RECORD_FILE}", flush=True
                 )
             failed = False
         finally:
@@ -102,7 +101,7 @@ def exclusive(folder: Path) -> Iterator[None]:
         UserError: where another process holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    if rank_zero_only.rank != 0:  # a further device of a run whose first process holds the folder
+    if not is_first_process():  # a further device of a run whose first process holds the folder
         yield
         return
     try:
@@ -116,7 +115,7 @@ def exclusive(folder: Path) -> Iterator[None]:
 
 def start_afresh(config: TrainConfig, folder: Path) -> None:
     """Remove what an interrupted run, or one to be repeated, left behind, and save the config."""
-    if rank_zero_only.rank != 0:
+    if not is_first_process():
         return
     for name in (RECORD_FILE, PREDICTIONS_FILE, "metrics.csv"):
         (folder / name).unlink(missing_ok=True)
@@ -128,7 +127,7 @@ def fit(net: VGG, data: ImageData, config: TrainConfig, folder: Path) -> dict[st
     """Train `net`, leave it with the weights of its best epoch, and say what was measured."""
     recipe = config.recipe
     if recipe.channels_last:
-        net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        net.to(memory_format=torch.channels_last)
     if recipe.compile:
         net.compile()
     precision = chosen_precision(config)
