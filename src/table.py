@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 from vggsuite import cli
 from vggsuite.config import TableConfig, register, to_config, variant_of
 from vggsuite.errors import UserError
-from vggsuite.results import claims, report, table3
+from vggsuite.results import report, table3
 from vggsuite.results.record import find_records
 
 
@@ -28,11 +28,10 @@ def print_table3(config: TableConfig) -> None:
     records = find_records(runs / data)
     selected = table3.select(records, data=data, variant=variant_of(shlex.split(config.overrides), "table3"))
     shown = {folder for chosen in selected.values() for folder in chosen}
-    others = [str(folder.relative_to(runs)) for folder in records if folder not in shown]
-    rows, found = table3.rows(selected), claims.findings(selected, config.confidence)
-    heading, remarks = report.title(data, selected), report.notes(config.confidence, others)
-    print(report.document(heading, rows, found, remarks, "simple"))
-    print("saved:", *report.save(Path(config.output), heading, selected, found, remarks))
+    others = [record.name for folder, record in records.items() if folder not in shown]
+    made = report.make_report(data, selected, others=others, confidence=config.confidence)
+    print(report.as_text(made))
+    print("saved:", *report.save(made, Path(config.output)))
 
 
 if __name__ == "__main__":

@@ -96,22 +96,20 @@ def test_several_seeds_are_compared_over_seeds_those_in_common(make_run: MakeRun
 
 @pytest.mark.parametrize("name", ["table3.md", "table3.tex", "table3.csv", "table3_claims.csv"])
 def test_the_files_are_the_golden_ones(name: str, make_run: MakeRun, tmp_path: Path) -> None:
-    """After a change of the layout: look at what the test prints, then save that. RUNS stands for the runs' folder."""
+    """After a change of the layout: look at what the test prints, then save that."""
     make_run("table3/a", range(20))
     make_run("table3/a_lrn", range(26))
     make_run("table3/d_multi", range(4), train_scale=[37, 73])
     runs = make_run("table3/d_384", range(16), train_scale=[55, 55]).parents[3]
-    selected = select(runs)
-    found = claims.findings(selected, 0.95)
-    heading, remarks = report.title("digits", selected), report.notes(0.95, ["digits/other/seed_0"])
-    report.save(tmp_path / "out", heading, selected, found, remarks)
-    text = (tmp_path / "out" / name).read_text().replace(str(runs), "RUNS")
+    made = report.make_report("digits", select(runs), others=["digits/other/seed_0"], confidence=0.95)
+    report.save(made, tmp_path / "out")
+    text = (tmp_path / "out" / name).read_text()
     assert text == (GOLDEN / name).read_text()
 
 
 def test_the_heading_says_which_images_they_are(make_run: MakeRun) -> None:
-    assert "NOT ImageNet" in report.title("digits", select(make_run("table3/a").parents[3]))
-    assert "no runs on data=imagenet" in report.title("imagenet", {})
+    assert "NOT ImageNet" in report.heading("digits", select(make_run("table3/a").parents[3]))
+    assert "no runs on data=imagenet" in report.heading("imagenet", {})
 
 
 def test_records_survive_writing_and_reading(make_run: MakeRun) -> None:

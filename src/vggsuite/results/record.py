@@ -51,6 +51,11 @@ class Record:
     environment: dict[str, Any]
     schema_version: int = SCHEMA_VERSION
 
+    @property
+    def name(self) -> str:
+        """The run's folder below `runs/`."""
+        return f"{self.data['name']}/{self.experiment}{self.variant}/seed_{self.seed}"
+
 
 def write_record(record: Record, folder: Path) -> None:
     """Write `result.json` into `folder`, complete or not at all."""

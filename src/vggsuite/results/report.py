@@ -3,21 +3,23 @@
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tabulate import tabulate
 
+from vggsuite.results import claims, table3
 from vggsuite.results.claims import Finding
 from vggsuite.results.record import Record, write_atomically
+from vggsuite.results.statistics import Estimate
 from vggsuite.results.table3 import Row, Runs
-from vggsuite.results.table3 import rows as table_rows
 
 DASH = "-"
 ROW_HEADINGS = (
     *("net", "S", "Q", "paper top-1", "paper top-5", "our S", "our Q", "our top-1", "our top-5"),
     *("runs", "parameters", "time"),
 )
+SOURCE_HEADINGS = ("run", "commit", "command")
 FINDING_HEADINGS = ("claim of section 4.1", "paper", "ours", "interval", "verdict", "by")
 DESCRIPTIONS = {
     "digits": "the embedded handwritten digits, NOT ImageNet",
@@ -73,12 +75,51 @@ def duration(seconds: float | None) -> str:
     return f"{whole // 60} min {whole % 60:02d} s" if whole >= 60 else f"{whole} s"
 
 
-def title(data: str, selected: Mapping[str, Runs]) -> str:
+@dataclass(frozen=True)
+class Report:
+    """Table 3 and what is said beside it.
+
+    Attributes:
+        heading: what the table shows, and above all on which images.
+        rows: the twelve rows.
+        findings: the claims.
+        remarks: what a reader has to know, a sentence or two each.
+        sources: of every run its folder, commit and command.
+    """
+
+    heading: str
+    rows: Sequence[Row]
+    findings: Sequence[Finding]
+    remarks: Sequence[str]
+    sources: Sequence[Sequence[str]]
+
+
+def make_report(data: str, selected: Mapping[str, Runs], *, others: Sequence[str], confidence: float) -> Report:
+    """Everything to print of the runs that `table3.select` returned.
+
+    Args:
+        data: the data set's name.
+        others: finished runs that are no part of the table.
+        confidence: of the intervals.
+    """
+    return Report(
+        heading=heading(data, selected),
+        rows=table3.rows(selected),
+        findings=claims.findings(selected, confidence),
+        remarks=remarks(confidence, others),
+        sources=[
+            (record.name, commit(record), f"`{record.command}`")
+            for runs in selected.values()
+            for record in runs.values()
+        ],
+    )
+
+
+def heading(data: str, selected: Mapping[str, Runs]) -> str:
     """What the table shows, and above all on which images."""
-    records: list[Record] = [record for runs in selected.values() for record in runs.values()]
-    if not records:
+    some = next((record.data for runs in selected.values() for record in runs.values()), None)
+    if some is None:
         return f"Table 3, dense evaluation at one scale. Ours: no runs on data={data} yet ({DESCRIPTIONS[data]})."
-    some = records[0].data
     return (
         f"Table 3, dense evaluation at one scale, errors in %. Ours: on {data} ({DESCRIPTIONS[data]}), "
         f"{some['num_test']} images of {some['num_classes']} classes, fingerprint {some['fingerprint'][:8]}. "
@@ -86,25 +127,16 @@ def title(data: str, selected: Mapping[str, Runs]) -> str:
     )
 
 
-def notes(confidence: float, others: Sequence[str]) -> list[str]:
+def remarks(confidence: float, others: Sequence[str]) -> list[str]:
     """What a reader has to know beside the figures."""
     lines = [
         "Ours: mean +- sd over runs of several seeds. Time: of one run, on its own hardware.",
         "Differences in percentage points of top-1 error, negative where the first net is better, with "
-        f"{confidence:.0%} intervals, not corrected for the number of claims. Not resolved: the interval includes zero.",
+        f"{confidence:.0%} intervals, not corrected for the number of claims. Not resolved: zero is in the interval.",
     ]
     if others:
         lines.append(f"Finished runs that are no part of this table: {', '.join(others)}.")
     return lines
-
-
-def run_cells(selected: Mapping[str, Runs]) -> list[list[str]]:
-    """Where every figure comes from: each run's folder, the commit it was made by, and the command to repeat it."""
-    return [
-        [str(folder), commit(record), f"`{record.command}`"]
-        for runs in selected.values()
-        for folder, record in runs.items()
-    ]
 
 
 def commit(record: Record) -> str:
@@ -113,24 +145,50 @@ def commit(record: Record) -> str:
     return f"{(state['git_commit'] or 'no git')[:10]}{' + changes' if state['git_dirty'] else ''}"
 
 
-def document(heading: str, rows: Sequence[Row], found: Sequence[Finding], remarks: Sequence[str], style: str) -> str:
-    """Both tables with heading and remarks in one of tabulate's styles."""
-    tables = [
-        tabulate([row_cells(row) for row in rows], ROW_HEADINGS, tablefmt=style, disable_numparse=True),
-        tabulate(
-            [finding_cells(finding) for finding in found], FINDING_HEADINGS, tablefmt=style, disable_numparse=True
-        ),
+def tables(report: Report, style: str) -> list[str]:
+    """Rows and claims in one of tabulate's styles."""
+    return [
+        tabulate(list(map(row_cells, report.rows)), ROW_HEADINGS, tablefmt=style, disable_numparse=True),
+        tabulate(list(map(finding_cells, report.findings)), FINDING_HEADINGS, tablefmt=style, disable_numparse=True),
     ]
-    return "\n\n".join([heading, *tables, "\n\n".join(remarks)]) + "\n"
 
 
-def latex(heading: str, rows: Sequence[Row], found: Sequence[Finding], remarks: Sequence[str]) -> str:
-    """Both tables for \\input into a paper that uses the booktabs package; heading and remarks are comments."""
-    text = document("", rows, found, [], "latex_booktabs").strip()
-    return "".join(f"% {line}\n" for line in (heading, *remarks)) + text.replace("+-", r"$\pm$") + "\n"
+def as_text(report: Report) -> str:
+    """For the terminal."""
+    return "\n\n".join([report.heading, *tables(report, "simple"), *report.remarks]) + "\n"
 
 
-def as_csv(records: Sequence[dict[str, object]]) -> str:
+def as_markdown(report: Report) -> str:
+    """With the sources of every figure."""
+    sources = tabulate(report.sources, SOURCE_HEADINGS, tablefmt="github", disable_numparse=True)
+    return "\n\n".join([report.heading, *tables(report, "github"), *report.remarks, sources]) + "\n"
+
+
+def as_latex(report: Report) -> str:
+    """Both tables for \\input into a paper that uses the booktabs package; the rest as comments."""
+    comments = "".join(f"% {line}\n" for line in (report.heading, *report.remarks))
+    return comments + "\n\n".join(tables(report, "latex_booktabs")).replace("+-", r"$\pm$") + "\n"
+
+
+def rows_as_csv(report: Report) -> str:
+    """The rows, unrounded."""
+    return as_csv([asdict(row) for row in report.rows])
+
+
+def findings_as_csv(report: Report) -> str:
+    """The claims, unrounded."""
+    missing: dict[str, object] = dict.fromkeys(Estimate._fields)
+    return as_csv(
+        [
+            {"claim": f.claim.text, "ours": f.claim.ours, "other": f.claim.other, "paper": f.paper}
+            | (f.ours._asdict() if f.ours else missing)
+            | {"verdict": f.verdict}
+            for f in report.findings
+        ]
+    )
+
+
+def as_csv(records: Sequence[Mapping[str, object]]) -> str:
     """Records of the same keys as CSV with a header."""
     stream = io.StringIO()
     writer = csv.DictWriter(stream, fieldnames=list(records[0]), lineterminator="\n")
@@ -139,21 +197,13 @@ def as_csv(records: Sequence[dict[str, object]]) -> str:
     return stream.getvalue()
 
 
-def save(
-    folder: Path, heading: str, rows: Sequence[Row], found: Sequence[Finding], remarks: Sequence[str]
-) -> list[Path]:
+def save(report: Report, folder: Path) -> list[Path]:
     """Write table3.md, table3.tex, table3.csv and table3_claims.csv into `folder`, and return their paths."""
-    claims: list[dict[str, object]] = [
-        {"ours": f.claim.ours, "other": f.claim.other, "claim": f.claim.text, "paper": f.paper}
-        | (f.ours._asdict() if f.ours else dict.fromkeys(("value", "low", "high", "method")))
-        | {"verdict": f.verdict}
-        for f in found
-    ]
     contents = {
-        "table3.md": document(heading, rows, found, [*remarks, sources], "github"),
-        "table3.tex": latex(heading, rows, found, remarks),
-        "table3.csv": as_csv([asdict(row) for row in rows]),
-        "table3_claims.csv": as_csv(claims),
+        "table3.md": as_markdown(report),
+        "table3.tex": as_latex(report),
+        "table3.csv": rows_as_csv(report),
+        "table3_claims.csv": findings_as_csv(report),
     }
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in contents.items():

@@ -96,7 +96,7 @@ def fill(printed: Mapping[str, Any], selected: Mapping[str, Runs]) -> Row:
         num_seeds=len(records),
         parameters=records[0].model["parameters"],
         seconds=mean_and_sd([record.cost["wall_seconds"] for record in records])[0],
-        runs=" ".join(str(folder) for folder in runs),
+        runs=" ".join(record.name for record in records),
     )
 
 

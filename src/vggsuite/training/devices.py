@@ -75,8 +75,8 @@ def check_devices(config: TrainConfig, *, multirun: bool) -> int:
         )
     if devices > 1 and multirun:
         raise UserError(
-            f"trainer.devices={devices} cannot be combined with a --multirun in one process; allowed: trainer.devices=1, "
-            "or hydra/launcher=processes, which gives each job a process of its own."
+            f"trainer.devices={devices} cannot be combined with a --multirun in one process; allowed: "
+            "trainer.devices=1, or hydra/launcher=processes, which gives each job a process of its own."
         )
     total: int = devices * trainer["num_nodes"]
     if config.recipe.batch_size % (total * trainer["accumulate_grad_batches"]):
