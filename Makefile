@@ -7,7 +7,8 @@ OVERRIDES ?=
 
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-JOBS ?= $(shell nproc)
+CORES := $(shell getconf _NPROCESSORS_ONLN)
+JOBS ?= $(if $(filter digits,$(DATA)),$(CORES),1)
 TRAIN := $(BIN)/python src/train.py --multirun hydra/launcher=processes hydra.launcher.num_jobs=$(JOBS) \
 	data=$(DATA) seed=$(SEEDS) $(OVERRIDES)
 
@@ -16,12 +17,16 @@ TRAIN := $(BIN)/python src/train.py --multirun hydra/launcher=processes hydra.la
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
-	@echo; echo "Settings: VENV=.venv DATA=digits SEEDS=0 (SEEDS=0,1,2) OVERRIDES= (any Hydra overrides), as in"
+	@echo
+	@echo "Settings: DATA=digits|folder|imagenet, SEEDS=0 (or 0,1,2), OVERRIDES= (any Hydra overrides), JOBS= (runs at a"
+	@echo "time; default: the CPU cores for digits, else 1), VENV=.venv, PYTHON=python3, as in"
 	@echo "  make ablation-table DATA=imagenet OVERRIDES='data.root=/path/to/ILSVRC2012'"
 
 environment: $(READY)  ## Make the virtual environment VENV from requirements.lock, if it is missing
 
 $(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("error: Python 3.11 or newer is needed, not " + sys.version.split()[0] \
+		+ "; type make PYTHON=<path to one>" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --editable .

@@ -2,10 +2,12 @@
 
 import logging
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 from hydra.core.utils import JobReturn, JobStatus, configure_log, filter_overrides, setup_globals
@@ -21,8 +23,8 @@ log = logging.getLogger(__name__)
 class ProcessLauncher(Launcher):
     """Runs each job as the single run that a person would type, `num_jobs` at a time.
 
-    A job has the process, its memory and its random state to itself; a job that fails leaves the others alone. The
-    cores are shared out: each job gets OMP_NUM_THREADS = cores / num_jobs, unless that is set already.
+    A job has its process, memory and random state to itself; one that fails leaves the others alone. The cores are
+    shared out between the jobs that run at once, by OMP_NUM_THREADS, unless that is set already.
     """
 
     def __init__(self, num_jobs: int) -> None:
@@ -39,12 +41,13 @@ class ProcessLauncher(Launcher):
         """Run all jobs and return what became of each, in order. Hydra raises the first failure at the end."""
         setup_globals()
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
-        log.info("Running %d jobs, %d at a time", len(job_overrides), min(self.num_jobs, len(job_overrides)))
-        with ThreadPoolExecutor(self.num_jobs) as pool:
+        at_once = min(self.num_jobs, len(job_overrides))
+        log.info("Running %d jobs, %d at a time", len(job_overrides), at_once)
+        self.threads = max(1, (os.cpu_count() or 1) // at_once)
+        numbers = range(initial_job_idx, initial_job_idx + len(job_overrides))
+        with ThreadPoolExecutor(at_once) as pool, exit_on_sigterm():
             try:
-                return list(
-                    pool.map(self.run_job, job_overrides, range(initial_job_idx, initial_job_idx + len(job_overrides)))
-                )
+                return list(pool.map(self.run_job, job_overrides, numbers))
             except BaseException:  # an interrupt: end what runs, start no more
                 pool.shutdown(wait=False, cancel_futures=True)
                 for process in list(self.running):
@@ -55,10 +58,9 @@ class ProcessLauncher(Launcher):
         """Run one job to its end."""
         words = list(filter_overrides(overrides))
         log.info("#%d starts: %s", number, " ".join(words))
-        threads = max(1, (os.cpu_count() or 1) // self.num_jobs)
         process = subprocess.Popen(
             [sys.executable, str(Path(sys.argv[0]).absolute()), *words],
-            env={"OMP_NUM_THREADS": str(threads), **child_environment()},
+            env={"OMP_NUM_THREADS": str(self.threads), **child_environment()},
             stdin=subprocess.DEVNULL,
         )
         self.running.add(process)
@@ -82,6 +84,20 @@ class ProcessLauncher(Launcher):
                 f"the job `{failed}` failed with exit code {code}; its own message is above."
             )
         return result
+
+
+@contextmanager
+def exit_on_sigterm() -> Iterator[None]:
+    """Turn SIGTERM into SystemExit(143), so that the jobs are ended as well."""
+
+    def leave(*_: object) -> None:
+        sys.exit(128 + signal.SIGTERM)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def child_environment() -> dict[str, str]:

@@ -26,7 +26,7 @@ class Record:
         test: `protocol`, `scales` (every Q in pixels), `flip` and `average`.
         data: `name`, `fingerprint`, `crop`, `mean`, `num_classes` and the number of `train`, `val`, `test` images.
         recipe: the training recipe, with the precision that was chosen.
-        init: distribution, layers and, for copied layers, the parent `run` with its fingerprint of the weights.
+        init: distribution, layers and, where layers were copied, the `run` they came from and its checkpoint's SHA-256.
         metrics: errors in percent on the test images, and `num_images` behind them.
         selection: by what the learning rate and the checkpoint were chosen, with the best `epoch` (from 1) and its
             error.

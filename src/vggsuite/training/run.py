@@ -1,5 +1,6 @@
 """One training run, from its config to its record."""
 
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -26,7 +27,7 @@ from vggsuite.evaluation.metrics import rank_of_label, top_k_error
 from vggsuite.models.initialisation import copy_all, copy_from_net_a, draw_weights
 from vggsuite.models.vgg import VGG
 from vggsuite.results.environment import environment, peak_memory, repeat_command
-from vggsuite.results.record import PREDICTIONS_FILE, RECORD_FILE, Record, write_record
+from vggsuite.results.record import PREDICTIONS_FILE, RECORD_FILE, Record, read_record, write_record
 from vggsuite.results.run_folder import CHECKPOINT, is_finished, save_config, settings
 from vggsuite.training.callbacks import EpochLines, Stopwatch, progress_bar
 from vggsuite.training.devices import PRECISIONS, check_devices, chosen_precision, is_first_process, uses_gpu
@@ -61,7 +62,7 @@ def train(config: TrainConfig, folder: Path, *, multirun: bool = False) -> None:
         select_on_test=config.recipe.selection == Selection.paper,
     )
     net = VGG(**asdict(config.model), num_classes=len(images.classes), crop=config.data.crop)
-    initialise(net, config)
+    origin = initialise(net, config)
 
     with exclusive(folder):
         if is_finished(config, folder) and not config.rerun:
@@ -72,7 +73,7 @@ def train(config: TrainConfig, folder: Path, *, multirun: bool = False) -> None:
             fitted = fit(net, data, config, folder)
             if is_first_process():
                 ranks = evaluate(net, data, config, folder)
-                record = make_record(config, images, data, net, fitted, ranks, started)
+                record = make_record(config, images, data, net, origin, fitted, ranks, started)
                 write_record(record, folder)
                 error = record.metrics["top1_error"]
                 print(
@@ -83,14 +84,19 @@ def train(config: TrainConfig, folder: Path, *, multirun: bool = False) -> None:
             close_loggers(failed=failed)
 
 
-def initialise(net: VGG, config: TrainConfig) -> None:
-    """Draw the weights, then copy what `config.init` says from its finished run."""
+def initialise(net: VGG, config: TrainConfig) -> dict[str, Any]:
+    """Draw the weights, then copy what `config.init` says from its finished run; return what the record tells of it."""
+    origin = {"distribution": str(config.init.distribution), "std": config.init.std, "layers": str(config.init.layers)}
     draw_weights(net, config.init.distribution, std=config.init.std)
-    match config.init.layers:
-        case Layers.net_a:
-            copy_from_net_a(net, load_net(require_parent(config)))
-        case Layers.all:
-            copy_all(net, load_weights(require_parent(config)))
+    if config.init.layers == Layers.none:
+        return origin
+    parent = require_parent(config)
+    if config.init.layers == Layers.net_a:
+        copy_from_net_a(net, load_net(parent))
+    else:
+        copy_all(net, load_weights(parent))
+    with (parent / CHECKPOINT).open("rb") as file:
+        return origin | {"run": read_record(parent).name, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
 
 
 @contextmanager
@@ -204,6 +210,7 @@ def make_record(
     images: ImageSet,
     data: ImageData,
     net: VGG,
+    origin: dict[str, Any],
     fitted: dict[str, Any],
     ranks: Tensor,
     started: datetime,
@@ -234,7 +241,7 @@ def make_record(
             "num_test": len(data.test),
         },
         recipe=asdict(config.recipe) | {"precision": fitted["precision"]},
-        init=asdict(config.init),
+        init=origin,
         metrics={
             "top1_error": top_k_error(ranks, 1),
             "top5_error": top_k_error(ranks, 5),
