@@ -83,6 +83,7 @@ class EpochBatches(Sampler[list[tuple[int, int]]]):
     def __init__(self, num_images: int, *, batch_size: int, seed: int, rank: int = 0, num_devices: int = 1) -> None:
         self.num_images, self.batch_size, self.seed = num_images, batch_size, seed
         self.rank, self.num_devices, self.epoch = rank, num_devices, 0
+        self.sampler = self  # Lightning calls `set_epoch` on a batch sampler's sampler
 
     def set_epoch(self, epoch: int) -> None:
         """Called by Lightning before each epoch."""
