@@ -17,6 +17,8 @@ from vggsuite.results.record import find_records
 def main(cfg: DictConfig) -> None:
     with cli.user_errors():
         config = to_config(cfg, TableConfig)
+        if not 0 < config.confidence < 1:
+            raise UserError(f"confidence={config.confidence} is out of range; allowed: between 0 and 1 (0.95).")
         if config.table != 3:
             raise UserError(f"table={config.table} is not among the tables that can be printed; allowed: table=3.")
         print_table3(config)
@@ -24,14 +26,17 @@ def main(cfg: DictConfig) -> None:
 
 def print_table3(config: TableConfig) -> None:
     """Print Table 3, and save it below `config.output`."""
-    data, runs = config.data.name, Path(config.paths.runs)
+    overrides = shlex.split(config.overrides)
+    moved = [word.removeprefix("paths.runs=") for word in overrides if word.startswith("paths.runs=")]
+    runs = Path(moved[-1] if moved else config.paths.runs)
+    data, variant = config.data.name, variant_of(overrides, "table3")
     records = find_records(runs / data)
-    selected = table3.select(records, data=data, variant=variant_of(shlex.split(config.overrides), "table3"))
+    selected = table3.select(records, data=data, variant=variant)
     shown = {folder for chosen in selected.values() for folder in chosen}
     others = [record.name for folder, record in records.items() if folder not in shown]
-    made = report.make_report(data, selected, others=others, confidence=config.confidence)
+    made = report.make_report(data, selected, variant=variant, others=others, confidence=config.confidence)
     print(report.as_text(made))
-    print("saved:", *report.save(made, Path(config.output)))
+    print("saved:", *report.save(made, Path(config.output + variant)))
 
 
 if __name__ == "__main__":

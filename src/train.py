@@ -14,12 +14,12 @@ from vggsuite.results.run_folder import is_finished
 
 @hydra.main(config_path="../conf", config_name="train", version_base="1.3")
 def main(cfg: DictConfig) -> None:
-    with cli.user_errors():
+    hydra_config = HydraConfig.get()
+    folder = Path(hydra_config.runtime.output_dir)
+    with cli.user_errors(), cli.without_empty_folder(folder, below=Path(cfg.paths.runs)):
         config = to_config(cfg, TrainConfig)
         validate(config)
-        hydra_config = HydraConfig.get()
-        folder = Path(hydra_config.runtime.output_dir)
-        if is_finished(config, folder) and not config.rerun:
+        if not config.rerun and is_finished(config, folder):
             print(f"{folder} is finished; rerun=true repeats it.")
             return
         from vggsuite.training.run import train  # only now: a finished run need not wait for torch

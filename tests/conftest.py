@@ -48,7 +48,7 @@ def run_command(script: str, *arguments: str, cwd: Path = ROOT, **environment: s
     return subprocess.run(
         [sys.executable, str(ROOT / "src" / script), *arguments],
         cwd=cwd,
-        env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""} | environment,
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,

@@ -3,11 +3,10 @@
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 
-from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException, ValidationError
 
@@ -44,7 +43,6 @@ def user_errors() -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        remove_empty_folder(Path(HydraConfig.get().runtime.output_dir))
         tell(error)
 
 
@@ -90,8 +88,13 @@ def first_line(error: Exception) -> str:
     return str(error).splitlines()[0].rstrip(".")
 
 
-def remove_empty_folder(folder: Path) -> None:
-    """Remove the folder that Hydra made for a run, and those above it, as long as nothing is in them."""
-    while folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
-        folder = folder.parent
+@contextmanager
+def without_empty_folder(folder: Path, below: Path) -> Iterator[None]:
+    """Remove the `folder` that Hydra made for a run, and those between it and `below`, if they are left empty."""
+    try:
+        yield
+    finally:
+        while folder != below and folder.is_relative_to(below) and folder.is_dir() and not any(folder.iterdir()):
+            with suppress(OSError):  # another job has put something there just now
+                folder.rmdir()
+            folder = folder.parent

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from vggsuite.data.scale import parse_scale
@@ -21,7 +22,7 @@ from vggsuite.models.table1 import block_kernels
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 
-DataName = StrEnum("DataName", ["digits", "folder", "imagenet"])
+Layout = StrEnum("Layout", ["digits", "folder", "imagenet"])
 Distribution = StrEnum("Distribution", ["normal", "glorot", "kaiming"])
 Layers = StrEnum("Layers", ["none", "net_a", "all"])
 Selection = StrEnum("Selection", ["held_out", "paper"])
@@ -46,7 +47,8 @@ class ModelConfig:
 class DataConfig:
     """Where the images are and how training sees them."""
 
-    name: DataName = MISSING
+    name: str = MISSING
+    layout: Layout = MISSING
     root: str = MISSING
     crop: int = 224
     scale: Any = "single"
@@ -146,25 +148,36 @@ class TableConfig:
     output: str = MISSING
 
 
-# Overrides that say how or where to run, or that the run's name tells already: they are no part of its variant.
-NO_VARIANT = re.compile(
-    r"(model|data|experiment|seed|rerun|trainer|logger|local|data\.(scale|root|num_workers)|test\.batch_size)"
-    r"|trainer\.(accelerator|devices|num_nodes|strategy|accumulate_grad_batches)|(logger|paths|hydra)\..*"
+# Settings that say how or where a run is made and not what it computes, with those below them.
+HOW_NOT_WHAT = (
+    *("paths", "logger", "rerun", "overrides", "local", "hydra", "data.root", "data.num_workers", "test.batch_size"),
+    *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy"),
+    "trainer.accumulate_grad_batches",
 )
+# Settings that a run's folder is named by already; `trainer` chooses devices.
+IN_NAME = ("experiment", "model", "data", "data.name", "data.scale", "seed", "trainer")
 LONGEST_VARIANT = 100  # characters; file systems allow 255 for a whole name
 
 
 def variant_overrides(overrides: Sequence[str], experiment: str | None) -> list[str]:
-    """The command-line overrides that distinguish a run from others of its experiment, sorted.
+    """The command-line overrides that distinguish a run from others of its experiment, sorted, values as Hydra reads
+    them (`1e-2` is 0.01).
 
     The net and the scale are in its name already, unless they override what an experiment says.
     """
     kept = []
-    for override in sorted(overrides):
-        key = override.lstrip("~+").partition("=")[0]
-        if not NO_VARIANT.fullmatch(key) or (experiment and key in ("model", "data.scale")):
-            kept.append(override)
-    return kept
+    for override in OverridesParser.create().parse_overrides(list(overrides)):
+        key = override.get_key_element()
+        name = key.lstrip("~+")
+        named = name in IN_NAME and not (experiment and name in ("model", "data.scale"))
+        if not named and not is_how(name):
+            kept.append(f"{key}={override.get_value_element_as_str()}")
+    return sorted(kept)
+
+
+def is_how(key: str) -> bool:
+    """Whether a setting is one of `HOW_NOT_WHAT` or below one."""
+    return any(key == how or key.startswith(f"{how}.") for how in HOW_NOT_WHAT)
 
 
 def variant_of(overrides: Sequence[str], experiment: str | None) -> str:
@@ -272,6 +285,7 @@ def ranges(config: TrainConfig) -> list[tuple[str, str, bool]]:
         ("recipe.num_drops", "0 or more", recipe.num_drops >= 0),
         ("recipe.patience", "0 or more epochs", recipe.patience >= 0),
         ("recipe.min_gain", "a share of the images, 0 <= gain < 1", 0 <= recipe.min_gain < 1),
+        ("data.name", "a name of letters, digits, _, - and .", re.fullmatch(r"[\w.-]+", data.name) is not None),
         ("test.batch_size", "1 or more", test.batch_size >= 1),
         ("seed", "0 or more", config.seed >= 0),
     ]  # fmt: skip

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from vggsuite.config import DataConfig, DataName
+from vggsuite.config import DataConfig, Layout
 from vggsuite.data.datasets import EpochBatches, TrainingViews, WholeImages
 from vggsuite.data.layouts import class_folders
 from vggsuite.data.module import ImageData
@@ -72,7 +72,15 @@ def test_preprocessing_subtracts_the_mean_and_adds_the_shift() -> None:
 
 
 def data_config(root: Path, **changes: object) -> DataConfig:
-    settings = {"name": DataName.folder, "root": str(root), "crop": 32, "mean": MEAN, "held_out": 0.2, "num_workers": 0}
+    settings = {
+        "name": "folder",
+        "layout": Layout.folder,
+        "root": str(root),
+        "crop": 32,
+        "mean": MEAN,
+        "held_out": 0.2,
+        "num_workers": 0,
+    }
     return DataConfig(**(settings | changes))  # type: ignore[arg-type]
 
 

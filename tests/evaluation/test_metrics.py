@@ -16,6 +16,11 @@ def test_ties_are_errors() -> None:
     assert top_k_error(ranks, 1) == top_k_error(ranks, 5) == 100
 
 
+def test_scores_that_are_no_numbers_are_errors() -> None:
+    ranks = rank_of_label(torch.full((2, 10), torch.nan), torch.tensor([0, 9]))
+    assert top_k_error(ranks, 5) == 100
+
+
 def test_errors_are_percentages() -> None:
     ranks = torch.tensor([0, 0, 1, 4, 5])
     assert top_k_error(ranks, 1) == pytest.approx(60)

@@ -27,7 +27,7 @@ def make_record(experiment: str, **changes: Any) -> Record:
         "metrics": {"top1_error": 10.0, "top5_error": 1.0, "num_images": 200},
         "selection": {},
         "cost": {"wall_seconds": 75.0},
-        "environment": {"git_commit": "0123456789abcdef", "git_dirty": False},
+        "environment": {"git_commit": "0123456789abcdef", "git_dirty": False, "started": "2026-01-01T00:00:00+00:00"},
     }
     return Record(**(content | changes))
 

@@ -45,6 +45,10 @@ def test_the_interval_over_seeds_is_students() -> None:
     assert (estimate.low, estimate.value, estimate.high) == pytest.approx((mean - half, mean, mean + half), rel=1e-4)
 
 
+def test_seeds_that_differ_alike_resolve_nothing() -> None:
+    assert not paired_over_seeds([10.1, 11.2], [12.1, 13.2], 0.95).resolved
+
+
 def test_one_value_has_no_standard_deviation() -> None:
     assert mean_and_sd([3.0]) == (3.0, None)
     assert mean_and_sd([1.0, 3.0]) == (2.0, pytest.approx(2**0.5))

@@ -60,8 +60,8 @@ def test_runs_on_different_images_are_not_put_into_one_table(make_run: MakeRun) 
 @pytest.mark.parametrize(
     ("ours", "other", "verdict"),
     [
-        (range(5), range(30), "confirmed"),
-        (range(30), range(5), "contradicted"),
+        (range(5), range(30), "agrees"),
+        (range(30), range(5), "disagrees"),
         (range(20), range(21), "not resolved"),
     ],
 )
@@ -76,7 +76,7 @@ def test_a_claim_that_something_helps(ours: range, other: range, verdict: str, m
     assert finding.ours.method == "bootstrap over 200 images"
 
 
-@pytest.mark.parametrize(("lrn", "verdict"), [(range(40), "confirmed"), (range(2), "contradicted")])
+@pytest.mark.parametrize(("lrn", "verdict"), [(range(40), "agrees"), (range(2), "disagrees")])
 def test_the_claim_that_lrn_does_not_help(lrn: range, verdict: str, make_run: MakeRun) -> None:
     make_run("table3/a", range(20))
     runs = make_run("table3/a_lrn", lrn).parents[3]
@@ -101,15 +101,15 @@ def test_the_files_are_the_golden_ones(name: str, make_run: MakeRun, tmp_path: P
     make_run("table3/a_lrn", range(26))
     make_run("table3/d_multi", range(4), train_scale=[37, 73])
     runs = make_run("table3/d_384", range(16), train_scale=[55, 55]).parents[3]
-    made = report.make_report("digits", select(runs), others=["digits/other/seed_0"], confidence=0.95)
+    made = report.make_report("digits", select(runs), variant="", others=["digits/other/seed_0"], confidence=0.95)
     report.save(made, tmp_path / "out")
     text = (tmp_path / "out" / name).read_text()
     assert text == (GOLDEN / name).read_text()
 
 
 def test_the_heading_says_which_images_they_are(make_run: MakeRun) -> None:
-    assert "NOT ImageNet" in report.heading("digits", select(make_run("table3/a").parents[3]))
-    assert "no runs on data=imagenet" in report.heading("imagenet", {})
+    assert "NOT ImageNet" in report.heading("digits", "", select(make_run("table3/a").parents[3]))
+    assert "no runs on imagenet" in report.heading("imagenet", "", {})
 
 
 def test_records_survive_writing_and_reading(make_run: MakeRun) -> None:

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+import joblib
 from hydra.core.utils import JobReturn, JobStatus, configure_log, filter_overrides, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
@@ -32,6 +33,7 @@ class ProcessLauncher(Launcher):
             raise UserError(f"hydra.launcher.num_jobs={num_jobs} is too few; allowed: 1 or more.")
         self.num_jobs = num_jobs
         self.running: set[subprocess.Popen[bytes]] = set()
+        self.stopped = False
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Called by Hydra before `launch`."""
@@ -43,12 +45,13 @@ class ProcessLauncher(Launcher):
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         at_once = min(self.num_jobs, len(job_overrides))
         log.info("Running %d jobs, %d at a time", len(job_overrides), at_once)
-        self.threads = max(1, (os.cpu_count() or 1) // at_once)
+        self.threads = max(1, joblib.cpu_count() // at_once)
         numbers = range(initial_job_idx, initial_job_idx + len(job_overrides))
         with ThreadPoolExecutor(at_once) as pool, exit_on_sigterm():
             try:
                 return list(pool.map(self.run_job, job_overrides, numbers))
             except BaseException:  # an interrupt: end what runs, start no more
+                self.stopped = True
                 pool.shutdown(wait=False, cancel_futures=True)
                 for process in list(self.running):
                     process.terminate()
@@ -64,6 +67,8 @@ class ProcessLauncher(Launcher):
             stdin=subprocess.DEVNULL,
         )
         self.running.add(process)
+        if self.stopped:
+            process.terminate()
         try:
             code = process.wait()
         finally:

@@ -75,13 +75,23 @@ class WholeImages(Dataset[tuple[Tensor, int]]):
 
 
 class EpochBatches(Sampler[list[tuple[int, int]]]):
-    """The batches of (epoch, index) of one device: its part of every global batch of a fresh permutation each epoch.
+    """The batches of (epoch, index) of one device: its part of every global batch of a fresh permutation each epoch,
+    in `accumulate` equal pieces.
 
-    The global batches are the same for any number of devices. An incomplete last batch is left out.
+    The global batches are the same for any number of devices and pieces. An incomplete last one is left out.
     """
 
-    def __init__(self, num_images: int, *, batch_size: int, seed: int, rank: int = 0, num_devices: int = 1) -> None:
-        self.num_images, self.batch_size, self.seed = num_images, batch_size, seed
+    def __init__(
+        self,
+        num_images: int,
+        *,
+        batch_size: int,
+        seed: int,
+        accumulate: int = 1,
+        rank: int = 0,
+        num_devices: int = 1,
+    ) -> None:
+        self.num_images, self.batch_size, self.seed, self.accumulate = num_images, batch_size, seed, accumulate
         self.rank, self.num_devices, self.epoch = rank, num_devices, 0
         self.sampler = self  # Lightning calls `set_epoch` on a batch sampler's sampler
 
@@ -90,13 +100,14 @@ class EpochBatches(Sampler[list[tuple[int, int]]]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return self.num_images // self.batch_size
+        return self.num_images // self.batch_size * self.accumulate
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         order = np.random.default_rng((self.seed, self.epoch)).permutation(self.num_images).tolist()
-        for start in range(0, len(self) * self.batch_size, self.batch_size):
-            batch = order[start : start + self.batch_size]
-            yield [(self.epoch, index) for index in batch[self.rank :: self.num_devices]]
+        for start in range(0, self.num_images - self.batch_size + 1, self.batch_size):
+            ours = order[start + self.rank : start + self.batch_size : self.num_devices]
+            for piece in range(self.accumulate):
+                yield [(self.epoch, index) for index in ours[piece :: self.accumulate]]
 
 
 def channels_first(pixels: np.ndarray) -> Tensor:

@@ -142,7 +142,8 @@ def read_tree(folder: Path) -> tuple[list[str], Samples]:
     if not classes:
         raise UserError(f"{folder} holds no class folders; allowed: one folder of images for each class (data.root).")
     index = {name: label for label, name in enumerate(classes)}
-    samples = make_dataset(str(folder), index, extensions=IMG_EXTENSIONS, allow_empty=True)
+    found_files = make_dataset(str(folder), index, extensions=IMG_EXTENSIONS, allow_empty=True)
+    samples = [(path, label) for path, label in found_files if not hidden(Path(path).relative_to(folder))]
     found = {label for _, label in samples}
     empty = [name for name, label in index.items() if label not in found]
     if empty:
@@ -151,6 +152,11 @@ def read_tree(folder: Path) -> tuple[list[str], Samples]:
             f"({' '.join(IMG_EXTENSIONS)}) or remove the folder."
         )
     return classes, Samples([path for path, _ in samples], [label for _, label in samples])
+
+
+def hidden(path: Path) -> bool:
+    """Whether a file or a folder above it is hidden, as the `._*` files that macOS leaves."""
+    return any(part.startswith(".") for part in path.parts)
 
 
 def split_samples(samples: Samples, fraction: float) -> tuple[Samples, Samples]:

@@ -5,9 +5,9 @@ from typing import Any
 
 import lightning as L
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Subset
 
-from vggsuite.config import DataConfig, DataName
+from vggsuite.config import DataConfig, Layout
 from vggsuite.data import layouts
 from vggsuite.data.datasets import CentreCrops, EpochBatches, TrainingViews, WholeImages
 from vggsuite.data.digits import VERSION, embed_digits
@@ -23,14 +23,14 @@ def find_images(config: DataConfig) -> ImageSet:
         UserError: where nothing is found, or not what `config` expects.
     """
     root = Path(config.root).expanduser()
-    match config.name:
-        case DataName.digits:
+    match config.layout:
+        case Layout.digits:
             root = root / f"v{VERSION}"
             embed_digits(root)
             images = layouts.imagenet(root)
-        case DataName.imagenet:
+        case Layout.imagenet:
             images = layouts.imagenet(root)
-        case DataName.folder:
+        case Layout.folder:
             images = layouts.class_folders(root, config.val_fraction)
     found = {"classes": len(images.classes), "train": len(images.train), "val": len(images.val)}
     for part, expected in config.expected.items():
@@ -92,20 +92,31 @@ class ImageData(L.LightningDataModule):
             len(self.train),
             batch_size=self.batch_size,
             seed=self.seed,
-            rank=self.trainer.global_rank if self.trainer else 0,
-            num_devices=self.trainer.world_size if self.trainer else 1,
+            accumulate=self.trainer.accumulate_grad_batches if self.trainer else 1,
+            rank=self.rank,
+            num_devices=self.num_devices,
         )
         return self.loader(dataset, batch_sampler=batches, persistent_workers=config.num_workers > 0)
 
     def val_dataloader(self) -> DataLoader[Any]:
-        """Batches of (uint8 [N, 3, crop, crop], labels [N]): centre crops at the middle of S."""
+        """Batches of (uint8 [N, 3, crop, crop], labels [N]): centre crops at the middle of S, this device's share."""
         dataset = CentreCrops(self.val, side=self.scale.middle, crop=self.config.crop)
-        return self.loader(dataset, batch_size=VAL_BATCH, persistent_workers=self.config.num_workers > 0)
+        share = Subset(dataset, range(self.rank, len(dataset), self.num_devices))
+        return self.loader(share, batch_size=VAL_BATCH, persistent_workers=self.config.num_workers > 0)
 
     def whole_images(self, side: int, batch_size: int) -> DataLoader[Any]:
         """Batches of (uint8 [N, 3, height, width], indices [N]) of the test images, their smallest side `side`."""
         dataset = WholeImages(self.test, side=side)
         return self.loader(dataset, batch_sampler=dataset.batches_of_one_shape(batch_size))
+
+    @property
+    def rank(self) -> int:
+        """This process's place among the devices of the run."""
+        return self.trainer.global_rank if self.trainer else 0
+
+    @property
+    def num_devices(self) -> int:
+        return self.trainer.world_size if self.trainer else 1
 
     def loader(self, dataset: Any, **kwargs: Any) -> DataLoader[Any]:
         return DataLoader(dataset, num_workers=self.config.num_workers, pin_memory=torch.cuda.is_available(), **kwargs)

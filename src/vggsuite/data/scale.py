@@ -22,9 +22,6 @@ class Scale(NamedTuple):
         """The single test scale Q that goes with S: S itself, or 0.5 (Smin + Smax) of a jittered one (section 4.1)."""
         return (self.low + self.high) // 2
 
-    def __str__(self) -> str:
-        return str(self.low) if self.low == self.high else f"[{self.low};{self.high}]"
-
 
 def parse_scale(value: Any, crop: int) -> Scale:
     """The pixels meant by a word of `WORDS`, by a number (a fixed S) or by a pair of numbers (a jittered S).

@@ -64,10 +64,10 @@ def predict(
     """Dense posteriors [num_images, num_classes] of a whole data set, float32 on the CPU, in the data set's order.
 
     Args:
-        batches: (uint8 pixels [N, 3, H, W], indices [N]) in any order, every index once.
+        batches: (uint8 pixels [N, 3, H, W], indices [N]) in any order, each index at least once.
 
     Raises:
-        RuntimeError: where an image came not once.
+        RuntimeError: where an image did not come, or its scores are no numbers.
     """
     posteriors = torch.full((num_images, num_classes), torch.nan)
     net.eval()

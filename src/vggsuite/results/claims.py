@@ -47,12 +47,12 @@ class Finding:
 
     @property
     def verdict(self) -> str:
-        """ "confirmed", "contradicted", "not resolved" where the interval includes zero, "-" without runs."""
+        """ "agrees", "disagrees", "not resolved" where the interval includes zero, "-" without runs."""
         if self.ours is None:
             return "-"
         if not self.ours.resolved:
             return "not resolved"
-        return "confirmed" if (self.ours.value < 0) == self.claim.helps else "contradicted"
+        return "agrees" if (self.ours.value < 0) == self.claim.helps else "disagrees"
 
 
 def findings(selected: Mapping[str, Runs], confidence: float) -> list[Finding]:

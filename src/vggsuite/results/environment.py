@@ -12,12 +12,13 @@ from typing import Any
 
 import torch
 
+from vggsuite.config import PROJECT_ROOT
+
 PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "numpy", "pillow", "scikit-learn", "vggsuite")
 
 
 def environment(gpu: bool) -> dict[str, Any]:
     """Hardware, versions and git state of this process."""
-    root = Path(__file__).resolve().parents[3]
     return {
         "hardware": {
             "machine": platform.machine(),
@@ -26,8 +27,8 @@ def environment(gpu: bool) -> dict[str, Any]:
             "gpu": torch.cuda.get_device_name() if gpu else None,
         },
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
-        "git_commit": git("rev-parse", "HEAD", root=root),
-        "git_dirty": bool(git("status", "--porcelain", root=root)),
+        "git_commit": git("rev-parse", "HEAD", root=PROJECT_ROOT),
+        "git_dirty": bool(git("status", "--porcelain", root=PROJECT_ROOT)),
     }
 
 

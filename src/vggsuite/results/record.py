@@ -24,11 +24,12 @@ class Record:
         model: the net's factors, and its number of `parameters`.
         train_scale: S, [low, high] in pixels.
         test: `protocol`, `scales` (every Q in pixels), `flip` and `average`.
-        data: `name`, `fingerprint`, `crop`, `mean`, `num_classes` and the number of `train`, `val`, `test` images.
+        data: `name`, `fingerprint`, `crop`, `mean`, `num_classes` `num_train`, `num_val` and `num_test` images.
         recipe: the training recipe, with the precision that was chosen.
-        init: distribution, layers and, where layers were copied, the `run` they came from and its checkpoint's SHA-256.
+        init: distribution, layers and, where layers were copied, the `run` they came from, when it `started` and its
+            checkpoint's SHA-256.
         metrics: errors in percent on the test images, and `num_images` behind them.
-        selection: by what the learning rate and the checkpoint were chosen, with the best `epoch` (from 1) and its
+        selection: by what the learning rate and the checkpoint were chosen, with the `best_epoch` (from 1) and its
             error.
         cost: `epochs`, `images_per_second` of training, `wall_seconds` of the whole run, `peak_memory_bytes` with
             what it is a peak of.

@@ -23,7 +23,6 @@ SOURCE_HEADINGS = ("run", "commit", "command")
 FINDING_HEADINGS = ("claim of section 4.1", "paper", "ours", "interval", "verdict", "by")
 DESCRIPTIONS = {
     "digits": "the embedded handwritten digits, NOT ImageNet",
-    "folder": "a folder of images, NOT ImageNet",
     "imagenet": "ILSVRC-2012 val",
 }
 
@@ -94,19 +93,22 @@ class Report:
     sources: Sequence[Sequence[str]]
 
 
-def make_report(data: str, selected: Mapping[str, Runs], *, others: Sequence[str], confidence: float) -> Report:
+def make_report(
+    data: str, selected: Mapping[str, Runs], *, variant: str, others: Sequence[str], confidence: float
+) -> Report:
     """Everything to print of the runs that `table3.select` returned.
 
     Args:
         data: the data set's name.
+        variant: what the runs were trained with beside the experiment; "" for nothing.
         others: finished runs that are no part of the table.
         confidence: of the intervals.
     """
     return Report(
-        heading=heading(data, selected),
+        heading=heading(data, variant, selected),
         rows=table3.rows(selected),
         findings=claims.findings(selected, confidence),
-        remarks=remarks(confidence, others),
+        remarks=remarks(selected, others=others, confidence=confidence),
         sources=[
             (record.name, commit(record), f"`{record.command}`")
             for runs in selected.values()
@@ -115,24 +117,35 @@ def make_report(data: str, selected: Mapping[str, Runs], *, others: Sequence[str
     )
 
 
-def heading(data: str, selected: Mapping[str, Runs]) -> str:
+def heading(data: str, variant: str, selected: Mapping[str, Runs]) -> str:
     """What the table shows, and above all on which images."""
     some = next((record.data for runs in selected.values() for record in runs.values()), None)
+    images = f"{data} ({DESCRIPTIONS.get(data, 'a folder of images, NOT ImageNet')})"
+    with_what = f" with {variant}" if variant else ""
     if some is None:
-        return f"Table 3, dense evaluation at one scale. Ours: no runs on data={data} yet ({DESCRIPTIONS[data]})."
+        return f"Table 3, dense evaluation at one scale. Ours: no runs on {images}{with_what} yet."
     return (
-        f"Table 3, dense evaluation at one scale, errors in %. Ours: on {data} ({DESCRIPTIONS[data]}), "
+        f"Table 3, dense evaluation at one scale, errors in %. Ours: on {images}{with_what}, "
         f"{some['num_test']} images of {some['num_classes']} classes, fingerprint {some['fingerprint'][:8]}. "
         "The paper's: on ILSVRC-2012 val."
     )
 
 
-def remarks(confidence: float, others: Sequence[str]) -> list[str]:
+def remarks(selected: Mapping[str, Runs], *, others: Sequence[str], confidence: float) -> list[str]:
     """What a reader has to know beside the figures."""
     lines = [
-        "Ours: mean +- sd over runs of several seeds. Time: of one run, on its own hardware.",
+        "Ours: mean +- sd over runs of several seeds. Time: the mean of a run, on its own hardware.",
         "Differences in percentage points of top-1 error, negative where the first net is better, with "
         f"{confidence:.0%} intervals, not corrected for the number of claims. Not resolved: zero is in the interval.",
+    ]
+    if any(len(runs) == 1 for runs in selected.values()):
+        lines.append(
+            "An interval by images compares two trained nets; how far another training of the same net would fall "
+            "from it takes several seeds (SEEDS=0,1,2)."
+        )
+    lines += [
+        f"{record.name} was initialised from an earlier run of {record.init['run']} than the one above."
+        for record in table3.outdated(selected)
     ]
     if others:
         lines.append(f"Finished runs that are no part of this table: {', '.join(others)}.")

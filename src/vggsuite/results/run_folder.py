@@ -5,20 +5,13 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from vggsuite.config import TrainConfig
+from vggsuite.config import Layout, TrainConfig, is_how
 from vggsuite.errors import UserError
 from vggsuite.results.record import RECORD_FILE, write_atomically
 
 CONFIG_FILE = "config.yaml"
 OVERRIDES_FILE = "overrides.yaml"
 CHECKPOINT = Path("checkpoints/best.ckpt")
-
-# Settings that do not change what a run computes, or that its parent's path tells.
-HOW_NOT_WHAT = (
-    *("paths", "logger", "rerun", "overrides", "data.root", "data.num_workers", "test.batch_size", "init.run"),
-    *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy"),
-    "trainer.accumulate_grad_batches",
-)
 
 
 def save_config(config: TrainConfig, folder: Path) -> None:
@@ -35,24 +28,24 @@ def is_finished(config: TrainConfig, folder: Path) -> bool:
     """
     if not (folder / RECORD_FILE).is_file():
         return False
-    now = settings(OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True))
-    then = settings(OmegaConf.to_container(OmegaConf.load(folder / CONFIG_FILE)))
+    now = leaves(OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True))
+    then = leaves(OmegaConf.to_container(OmegaConf.load(folder / CONFIG_FILE)))
     for key in sorted(now.keys() | then.keys()):
-        if now.get(key) != then.get(key):
+        elsewhere = key == "data.root" and config.data.layout == Layout.folder  # other images under the same name
+        same_by_name = is_how(key) or key == "init.run"  # the parent's place; the variant tells one that was typed
+        if now.get(key) != then.get(key) and (elsewhere or not same_by_name):
             raise UserError(
                 f"{folder} holds a finished run with {key}={then.get(key)}, not {now.get(key)}; repeat it with "
-                f"rerun=true, or keep both by typing the difference as an override ({key}={now.get(key)})."
+                f"rerun=true, or keep both: {'data.name=<another name>' if elsewhere else f'{key}={now.get(key)}'}."
             )
     return True
 
 
-def settings(content: Any, path: str = "") -> dict[str, Any]:
-    """The leaves of a nested config under dotted keys, less `HOW_NOT_WHAT`."""
-    if path in HOW_NOT_WHAT:
-        return {}
+def leaves(content: Any, path: str = "") -> dict[str, Any]:
+    """The leaves of a nested config under dotted keys."""
     if not isinstance(content, dict):
         return {path: content}
-    leaves: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for key, value in content.items():
-        leaves |= settings(value, f"{path}.{key}" if path else key)
-    return leaves
+        found |= leaves(value, f"{path}.{key}" if path else key)
+    return found

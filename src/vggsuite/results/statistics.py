@@ -1,5 +1,6 @@
 """Means over seeds, and intervals for the difference between two nets."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -46,10 +47,13 @@ def paired_over_images(ours: np.ndarray, other: np.ndarray, confidence: float) -
 
 
 def paired_over_seeds(ours: list[float], other: list[float], confidence: float) -> Estimate:
-    """The difference in error `ours` - `other`, in percent, of runs paired by seed, by Student's t."""
+    """The difference in error `ours` - `other`, in percent, of runs paired by seed, by Student's t.
+
+    Differences that are all alike have no spread to infer one from: their interval is unbounded.
+    """
     difference = np.subtract(ours, other)
-    if np.ptp(difference) == 0:
-        value = float(difference[0])
-        return Estimate(value, value, value, f"{len(ours)} seeds, all alike")
+    value, method = float(difference.mean()), f"t over {len(ours)} seeds"
+    if np.allclose(difference, value):
+        return Estimate(value, -math.inf, math.inf, method)
     interval = stats.ttest_rel(ours, other).confidence_interval(confidence)
-    return Estimate(float(difference.mean()), float(interval.low), float(interval.high), f"t over {len(ours)} seeds")
+    return Estimate(value, float(interval.low), float(interval.high), method)

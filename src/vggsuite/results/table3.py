@@ -55,10 +55,27 @@ def select(records: Runs, *, data: str, variant: str) -> dict[str, dict[Path, Re
             f"{first} and {second} were evaluated on different images, though both of data={data}; repeat one of them "
             "(rerun=true) or move it away."
         )
+    names = [record.name for record in chosen.values()]
+    for folder, record in chosen.items():
+        if names.count(record.name) > 1:
+            raise UserError(
+                f"{folder} holds one of several records of {record.name}; move all but one out of the runs."
+            )
     by_experiment: dict[str, dict[Path, Record]] = {}
     for folder, record in chosen.items():
         by_experiment.setdefault(record.experiment, {})[folder] = record
     return by_experiment
+
+
+def outdated(selected: Mapping[str, Runs]) -> list[Record]:
+    """The runs that started from a run which has been repeated since."""
+    started = {record.name: record.environment["started"] for runs in selected.values() for record in runs.values()}
+    return [
+        record
+        for runs in selected.values()
+        for record in runs.values()
+        if "run" in record.init and record.init["started"] != started.get(record.init["run"], record.init["started"])
+    ]
 
 
 def rows(selected: Mapping[str, Runs]) -> list[Row]:

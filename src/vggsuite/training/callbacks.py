@@ -7,6 +7,8 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.callbacks import Callback, TQDMProgressBar
 
+from vggsuite.errors import UserError
+
 
 class Stopwatch(Callback):
     """Measures training alone, without validation: `seconds` and `images` over all epochs."""
@@ -32,18 +34,24 @@ class Stopwatch(Callback):
 
 
 class EpochLines(Callback):
-    """One line an epoch, for logs and terminals alike."""
+    """One line an epoch, for logs and terminals alike; ends a run whose loss is no number any more."""
 
     def __init__(self, name: str, stopwatch: Stopwatch) -> None:
         self.name, self.stopwatch = name, stopwatch
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        metrics = trainer.callback_metrics
+        lr = trainer.optimizers[0].param_groups[0]["lr"]
+        if not metrics["train/loss"].isfinite():
+            raise UserError(
+                f"training diverged in epoch {trainer.current_epoch + 1}, its loss is {metrics['train/loss']}; type a "
+                f"recipe.lr below {lr:.2g}."
+            )
         if not trainer.is_global_zero:
             return
-        metrics = trainer.callback_metrics
         print(
             f"{self.name}  epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  loss {metrics['train/loss']:.3f}  "
-            f"val top-1 error {metrics['val/top1_error']:.2f}%  lr {trainer.optimizers[0].param_groups[0]['lr']:.2g}  "
+            f"val top-1 error {metrics['val/top1_error']:.2f}%  lr {lr:.2g}  "
             f"{self.stopwatch.images_per_second:.0f} images/s",
             flush=True,
         )

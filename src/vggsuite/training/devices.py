@@ -24,6 +24,9 @@ SET_BY_RUN = {
     "logger": "logger=csv|tensorboard|wandb",
     "callbacks": "no setting",
     "default_root_dir": "paths.runs",
+    "check_val_every_n_epoch": "no setting",
+    "val_check_interval": "no setting",
+    "fast_dev_run": "recipe.epochs=1",
     "enable_progress_bar": "no setting",
     "enable_model_summary": "no setting",
     "num_sanity_val_steps": "no setting",
@@ -51,12 +54,12 @@ def is_first_process() -> bool:
 
 
 def uses_gpu(trainer: dict[str, Any]) -> bool:
-    """Whether these trainer settings train on CUDA devices."""
-    return trainer["accelerator"] in ("gpu", "cuda") or (trainer["accelerator"] == "auto" and torch.cuda.is_available())
+    """Whether these trainer settings train on CUDA devices: `auto` does where there is one."""
+    return trainer["accelerator"] == "gpu" or (trainer["accelerator"] == "auto" and torch.cuda.is_available())
 
 
-def check_devices(config: TrainConfig, *, multirun: bool) -> int:
-    """The number of devices of a run over all nodes.
+def check_devices(config: TrainConfig, *, multirun: bool) -> None:
+    """Check what a run asks of the machine.
 
     Raises:
         UserError: for more than there are, for several in a multirun's one process, and for a batch that they cannot
@@ -64,9 +67,12 @@ def check_devices(config: TrainConfig, *, multirun: bool) -> int:
     """
     trainer = config.trainer
     check_trainer_arguments(trainer)
+    if trainer["accelerator"] not in ("auto", "cpu", "gpu"):
+        raise UserError(f"trainer.accelerator={trainer['accelerator']} is not supported; allowed: auto, cpu, gpu.")
+    for name in ("devices", "num_nodes", "accumulate_grad_batches"):
+        if type(trainer[name]) is not int or trainer[name] < 1:
+            raise UserError(f"trainer.{name}={trainer[name]} is no count; allowed: 1 or more (trainer.{name}=1).")
     devices = trainer["devices"]
-    if isinstance(devices, bool) or not isinstance(devices, int) or devices < 1:
-        raise UserError(f"trainer.devices={devices} is no number of devices; allowed: 1 or more (trainer.devices=1).")
     kind, available = ("GPU", torch.cuda.device_count()) if uses_gpu(trainer) else ("CPU core", os.cpu_count() or 1)
     if devices > available:
         raise UserError(
@@ -78,14 +84,12 @@ def check_devices(config: TrainConfig, *, multirun: bool) -> int:
             f"trainer.devices={devices} cannot be combined with a --multirun in one process; allowed: "
             "trainer.devices=1, or hydra/launcher=processes, which gives each job a process of its own."
         )
-    total: int = devices * trainer["num_nodes"]
-    if config.recipe.batch_size % (total * trainer["accumulate_grad_batches"]):
+    parts = devices * trainer["num_nodes"] * trainer["accumulate_grad_batches"]
+    if config.recipe.batch_size % parts:
         raise UserError(
-            f"recipe.batch_size={config.recipe.batch_size} is the global batch and cannot be split evenly over {total} "
-            f"device(s) x {trainer['accumulate_grad_batches']} accumulated step(s); allowed: a multiple of "
-            f"{total * trainer['accumulate_grad_batches']}."
+            f"recipe.batch_size={config.recipe.batch_size} is the global batch and cannot be split evenly into {parts} "
+            f"parts (devices x nodes x accumulated steps); allowed: a multiple of {parts}."
         )
-    return total
 
 
 def chosen_precision(config: TrainConfig) -> Precision:

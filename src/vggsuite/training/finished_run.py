@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from vggsuite.config import PROJECT_ROOT, TrainConfig, variant_overrides
+from vggsuite.config import PROJECT_ROOT, TrainConfig
 from vggsuite.errors import UserError
 from vggsuite.models.vgg import VGG
 from vggsuite.results.record import RECORD_FILE, Record, read_record
@@ -55,7 +55,7 @@ def making(folder: Path, config: TrainConfig) -> str:
         data, *names, seed = parts
         experiment = "/".join(names).removesuffix(config.variant)
         if (PROJECT_ROOT / "conf/experiment" / f"{experiment}.yaml").is_file():
-            same = variant_overrides(config.overrides, config.experiment)
+            same = [word for word in config.overrides if word.partition("=")[0] not in ("experiment", "data", "seed")]
             words = [f"experiment={experiment}", f"data={data}", seed.replace("_", "="), *same]
             return f"python src/train.py {shlex.join(words)}"
     return "python src/train.py ... (and name its folder here)"

@@ -28,7 +28,7 @@ from vggsuite.models.initialisation import copy_all, copy_from_net_a, draw_weigh
 from vggsuite.models.vgg import VGG
 from vggsuite.results.environment import environment, peak_memory, repeat_command
 from vggsuite.results.record import PREDICTIONS_FILE, RECORD_FILE, Record, read_record, write_record
-from vggsuite.results.run_folder import CHECKPOINT, is_finished, save_config, settings
+from vggsuite.results.run_folder import CHECKPOINT, is_finished, leaves, save_config
 from vggsuite.training.callbacks import EpochLines, Stopwatch, progress_bar
 from vggsuite.training.devices import PRECISIONS, check_devices, chosen_precision, is_first_process, uses_gpu
 from vggsuite.training.finished_run import load_net, load_weights, require_parent
@@ -52,6 +52,8 @@ def train(config: TrainConfig, folder: Path, *, multirun: bool = False) -> None:
     started = datetime.now(UTC)
     quieten_lightning()
     check_devices(config, multirun=multirun)
+    if uses_gpu(config.trainer):
+        torch.cuda.reset_peak_memory_stats()
     L.seed_everything(config.seed, workers=True, verbose=False)
     images = find_images(config.data)
     data = ImageData(
@@ -65,7 +67,7 @@ def train(config: TrainConfig, folder: Path, *, multirun: bool = False) -> None:
     origin = initialise(net, config)
 
     with exclusive(folder):
-        if is_finished(config, folder) and not config.rerun:
+        if not config.rerun and is_finished(config, folder):
             return
         start_afresh(config, folder)
         failed = True
@@ -96,7 +98,9 @@ def initialise(net: VGG, config: TrainConfig) -> dict[str, Any]:
     else:
         copy_all(net, load_weights(parent))
     with (parent / CHECKPOINT).open("rb") as file:
-        return origin | {"run": read_record(parent).name, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    record = read_record(parent)
+    return origin | {"run": record.name, "started": record.environment["started"], "sha256": digest}
 
 
 @contextmanager
@@ -125,7 +129,8 @@ def start_afresh(config: TrainConfig, folder: Path) -> None:
         return
     for name in (RECORD_FILE, PREDICTIONS_FILE, "metrics.csv"):
         (folder / name).unlink(missing_ok=True)
-    shutil.rmtree(folder / CHECKPOINT.parent, ignore_errors=True)
+    for subfolder in (CHECKPOINT.parent, Path("tensorboard")):
+        shutil.rmtree(folder / subfolder, ignore_errors=True)
     save_config(config, folder)
 
 
@@ -142,24 +147,22 @@ def fit(net: VGG, data: ImageData, config: TrainConfig, folder: Path) -> dict[st
         folder / CHECKPOINT.parent,
         filename=CHECKPOINT.stem,
         monitor="val/top1_error",
-        save_last=True,
+        save_weights_only=True,
         enable_version_counter=False,
     )
     trainer = L.Trainer(
-        **config.trainer,
+        **config.trainer | {"accelerator": "gpu" if uses_gpu(config.trainer) else "cpu"},
         max_epochs=recipe.epochs,
         precision=PRECISIONS[precision],
         callbacks=[best, stopwatch, EpochLines(config.experiment + config.variant, stopwatch), *progress_bar()],
         enable_progress_bar=bool(progress_bar()),
-        logger=build_loggers(config.logger, folder, settings(asdict(config))),
+        logger=build_loggers(config.logger, folder, leaves(asdict(config))),
         default_root_dir=folder,
         enable_model_summary=False,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
     )
     trainer.fit(Classification(net, Preprocessing(config.data.mean), recipe), data)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
     net.load_state_dict(load_weights(folder))
     assert best.best_model_score is not None
     return {
