@@ -9,8 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.conftest import ROOT, run_command
+from vggsuite.training.finished_run import load_weights
 
 MakeTree = Callable[..., Path]
 pytestmark = pytest.mark.slow
@@ -155,26 +157,26 @@ def test_the_stages_of_table_3_from_another_folder(make_tree: MakeTree, tmp_path
     assert sorted(path.name for path in tmp_path.iterdir()) == ["images", "runs", "tables"]
 
 
-def test_two_devices_train_one_run(make_tree: MakeTree, tmp_path: Path) -> None:
-    """DDP on the CPU: one folder, one record, the weights those of one device."""
-    settings = [*TINY, f"data.root={make_tree(images=9)}", "recipe.precision=fp32", "model.dropout=0"]
-    weights = []
-    for devices in (1, 2):
-        runs = tmp_path / f"runs{devices}"
-        strategy = ["trainer.devices=2", "trainer.strategy=ddp"] if devices == 2 else []
-        result = train(*settings, *strategy, f"paths.runs={runs}")
+def test_devices_and_accumulation_do_not_change_a_run(make_tree: MakeTree, tmp_path: Path) -> None:
+    """DDP on the CPU: one folder, one record, and the weights of one device and of batches in pieces."""
+    root = make_tree(images=9)
+    settings = [*TINY, f"data.root={root}", "recipe.precision=fp32", "model.dropout=0", "model.width=0.1"]
+    ways = {
+        "one": [],
+        "pieces": ["trainer.accumulate_grad_batches=2"],
+        "two": ["trainer.devices=2", "trainer.strategy=ddp"],
+        "other": ["seed=1"],
+    }
+    weights = {}
+    for way, extra in ways.items():
+        result = train(*settings, *extra, f"paths.runs={tmp_path / way}")
         assert result.returncode == 0, result.stderr
-        (file,) = runs.glob("**/result.json")
-        assert json.loads(file.read_text())["cost"]["devices"] == devices
-        weights.append(load_weights(file.parent))
-    for name, value in weights[0].items():
-        assert (value - weights[1][name]).abs().max() <= 1e-5, name
-
-
-def load_weights(folder: Path) -> dict:
-    from vggsuite.training.finished_run import load_weights as load
-
-    return load(folder)
+        (file,) = (tmp_path / way).glob("**/result.json")
+        assert json.loads(file.read_text())["cost"]["devices"] == (2 if way == "two" else 1)
+        weights[way] = torch.cat([value.flatten() for value in load_weights(file.parent).values()])
+    moved = (weights["one"] - weights["other"]).abs().max()
+    for way in ("pieces", "two"):
+        assert (weights["one"] - weights[way]).abs().max() <= 1e-4 * moved, way
 
 
 def test_an_interrupted_run_is_repeated_and_two_do_not_write_one_folder(make_tree: MakeTree, tmp_path: Path) -> None:
@@ -225,3 +227,25 @@ def test_help_names_the_settings(script: str) -> None:
     result = run_command(script, "--help")
     assert result.returncode == 0
     assert "paths:" in result.stdout
+
+
+def test_a_failing_job_leaves_the_others_alone(make_tree: MakeTree, tmp_path: Path) -> None:
+    words = [*TINY, f"data.root={make_tree()}", f"paths.runs={tmp_path / 'runs'}", "recipe.batch_size=4,999"]
+    for launcher in ([], ["hydra/launcher=processes"]):
+        result = train("--multirun", *words, *launcher, "rerun=true")
+        assert result.returncode == 2
+        assert "recipe.batch_size=999 exceeds" in result.stderr
+        assert len(list(tmp_path.glob("runs/**/result.json"))) == 1
+
+
+def test_a_mismatched_pair_of_torch_and_torchvision_is_told(make_tree: MakeTree, tmp_path: Path) -> None:
+    (tmp_path / "torchvision").mkdir()
+    (tmp_path / "torchvision/__init__.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')")
+    words = [*TINY, f"data.root={make_tree()}", f"paths.runs={tmp_path / 'runs'}"]
+    assert_refused(train(*words, PYTHONPATH=str(tmp_path)), "pip install -r requirements.lock")
+
+
+@pytest.mark.parametrize(("word", "told"), [("table=9", "allowed: table=3"), ("confidence=95", "between 0 and 1")])
+def test_a_table_that_cannot_be_made_is_told(word: str, told: str, tmp_path: Path) -> None:
+    assert_refused(run_command("table.py", word, cwd=tmp_path), told)
+    assert tmp_path.is_dir()

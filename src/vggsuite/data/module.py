@@ -104,6 +104,10 @@ class ImageData(L.LightningDataModule):
         share = Subset(dataset, range(self.rank, len(dataset), self.num_devices))
         return self.loader(share, batch_size=VAL_BATCH, persistent_workers=self.config.num_workers > 0)
 
+    def test_scale(self, asked: int | None) -> int:
+        """Q in pixels: the one that was asked for, or what goes with S."""
+        return asked or self.scale.middle
+
     def whole_images(self, side: int, batch_size: int) -> DataLoader[Any]:
         """Batches of (uint8 [N, 3, height, width], indices [N]) of the test images, their smallest side `side`."""
         dataset = WholeImages(self.test, side=side)

@@ -61,33 +61,22 @@ class VGG(nn.Module):
                 f"{self.stride}, or fewer pools (model.num_pools=3)."
             )
 
-        layers: list[nn.Module] = []
         self.conv_names: dict[str, int] = {}
+        self.features = nn.Sequential()
         channels = 3
-        for block, (kernels, base_width) in enumerate(zip(blocks, WIDTHS, strict=True), start=1):
-            out = scaled(base_width, width)
+        for block, (kernels, block_width) in enumerate(zip(blocks, WIDTHS, strict=True), start=1):
             for position, kernel in enumerate(kernels, start=1):
-                self.conv_names[f"conv{block}_{position}"] = len(layers)
-                layers.append(nn.Conv2d(channels, out, kernel, padding=kernel // 2))
-                if batch_norm:
-                    layers.append(nn.BatchNorm2d(out))
-                layers.append(nn.ReLU(inplace=True))
-                if lrn and block == position == 1:
-                    layers.append(local_response_norm())
+                self.conv_names[f"conv{block}_{position}"] = len(self.features)
+                out = scaled(block_width, width)
+                self.features.extend(convolution(channels, out, kernel, batch_norm=batch_norm))
                 channels = out
+                if lrn and block == position == 1:
+                    self.features.append(local_response_norm())
             if block <= num_pools:
-                layers.append(nn.MaxPool2d(2, stride=2))
-        self.features = nn.Sequential(*layers)
+                self.features.append(nn.MaxPool2d(2, stride=2))
 
-        hidden = scaled(FC_WIDTH, width)
-        self.classifier = nn.Sequential(
-            nn.Linear(channels * self.map_side**2, hidden),
-            nn.ReLU(inplace=True),
-            nn.Dropout(dropout),
-            nn.Linear(hidden, hidden),
-            nn.ReLU(inplace=True),
-            nn.Dropout(dropout),
-            nn.Linear(hidden, num_classes),
+        self.classifier = fully_connected(
+            channels * self.map_side**2, scaled(FC_WIDTH, width), num_classes, dropout=dropout
         )
 
     def forward(self, images: Tensor) -> Tensor:
@@ -101,6 +90,25 @@ class VGG(nn.Module):
             yield name, cast(nn.Conv2d, self.features[index])
         for name, index in (("fc6", 0), ("fc7", 3), ("fc8", 6)):
             yield name, cast(nn.Linear, self.classifier[index])
+
+
+def convolution(channels: int, out: int, kernel: int, *, batch_norm: bool) -> list[nn.Module]:
+    """A convolution that keeps the map's size, and its ReLU, with batch normalisation between them on request."""
+    norm = [nn.BatchNorm2d(out)] if batch_norm else []
+    return [nn.Conv2d(channels, out, kernel, padding=kernel // 2), *norm, nn.ReLU(inplace=True)]
+
+
+def fully_connected(features: int, hidden: int, num_classes: int, *, dropout: float) -> nn.Sequential:
+    """The three FC layers, with dropout after the ReLU of the first two."""
+    return nn.Sequential(
+        nn.Linear(features, hidden),
+        nn.ReLU(inplace=True),
+        nn.Dropout(dropout),
+        nn.Linear(hidden, hidden),
+        nn.ReLU(inplace=True),
+        nn.Dropout(dropout),
+        nn.Linear(hidden, num_classes),
+    )
 
 
 def scaled(channels: int, width: float) -> int:

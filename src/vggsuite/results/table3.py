@@ -1,7 +1,7 @@
 """Table 3: every net at one test scale, from the records of runs, beside the paper's figures."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -100,10 +100,8 @@ def fill(printed: Mapping[str, Any], selected: Mapping[str, Runs]) -> Row:
     records = list(runs.values())
     top1, top1_sd = mean_and_sd([record.metrics["top1_error"] for record in records])
     top5, top5_sd = mean_and_sd([record.metrics["top5_error"] for record in records])
-    return Row(
-        **{
-            name: getattr(row, name) for name in ("net", "experiment", "paper_s", "paper_q", "paper_top1", "paper_top5")
-        },
+    return replace(
+        row,
         s=scale_text(records[0].train_scale),
         q=", ".join(map(str, records[0].test["scales"])),
         top1=top1,

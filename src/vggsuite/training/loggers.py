@@ -3,6 +3,8 @@
 import logging
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,20 +31,27 @@ def quieten_lightning() -> None:
         warnings.filterwarnings("ignore", message)
 
 
-def build_loggers(chosen: dict[str, Any], folder: Path, settings: dict[str, Any]) -> list[Logger]:
-    """The csv logger, and the one that `chosen` describes (empty for none), told the run's settings.
+@contextmanager
+def loggers(chosen: dict[str, Any], folder: Path, settings: dict[str, Any]) -> Iterator[list[Logger]]:
+    """The csv logger, and the one that `chosen` describes (empty for none), told the run's settings; W&B's run ends
+    with the context, as failed after an error, so that the next run of this process gets one of its own.
 
     Raises:
         UserError: where W&B is chosen and there is no key for it.
     """
-    csv = CSVLogger(folder, name="", version="")
-    if not chosen:
-        return [csv]
-    logger: Logger = instantiate(chosen, _convert_="all")
-    if isinstance(logger, WandbLogger):
-        start_wandb(logger)
-    logger.log_hyperparams(settings)
-    return [csv, logger]
+    where: list[Logger] = [CSVLogger(folder, name="", version="")]
+    failed = True
+    try:
+        if chosen:
+            where.append(instantiate(chosen, _convert_="all"))
+            if isinstance(where[-1], WandbLogger):
+                start_wandb(where[-1])
+            where[-1].log_hyperparams(settings)
+        yield where
+        failed = False
+    finally:
+        if "wandb" in sys.modules:
+            sys.modules["wandb"].finish(exit_code=int(failed))
 
 
 def start_wandb(logger: WandbLogger) -> None:
@@ -60,9 +69,3 @@ def start_wandb(logger: WandbLogger) -> None:
             f"logger=wandb could not start ({str(error).splitlines()[0]}); type `wandb login` once, or log to this "
             "machine with logger.offline=true."
         ) from error
-
-
-def close_loggers(*, failed: bool) -> None:
-    """End the W&B run, if there is one, so that the next run of this process gets one of its own."""
-    if "wandb" in sys.modules:
-        sys.modules["wandb"].finish(exit_code=int(failed))

@@ -15,25 +15,25 @@ import numpy as np
 import torch
 from filelock import FileLock, Timeout
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import Logger
 from torch import Tensor
 
 from vggsuite.config import Layers, Selection, TrainConfig
-from vggsuite.data.layouts import ImageSet
 from vggsuite.data.module import ImageData, find_images
 from vggsuite.data.preprocessing import Preprocessing
 from vggsuite.errors import UserError
 from vggsuite.evaluation.dense import predict
-from vggsuite.evaluation.metrics import rank_of_label, top_k_error
+from vggsuite.evaluation.metrics import rank_of_label
 from vggsuite.models.initialisation import copy_all, copy_from_net_a, draw_weights
 from vggsuite.models.vgg import VGG
-from vggsuite.results.environment import environment, peak_memory, repeat_command
-from vggsuite.results.record import PREDICTIONS_FILE, RECORD_FILE, Record, read_record, write_record
+from vggsuite.results.record import PREDICTIONS_FILE, RECORD_FILE, read_record, write_record
 from vggsuite.results.run_folder import CHECKPOINT, is_finished, leaves, save_config
 from vggsuite.training.callbacks import EpochLines, Stopwatch, progress_bar
 from vggsuite.training.devices import PRECISIONS, check_devices, chosen_precision, is_first_process, uses_gpu
 from vggsuite.training.finished_run import load_net, load_weights, require_parent
-from vggsuite.training.loggers import build_loggers, close_loggers, quieten_lightning
+from vggsuite.training.loggers import loggers, quieten_lightning
 from vggsuite.training.module import Classification
+from vggsuite.training.recording import make_record
 
 
 def train(config: TrainConfig, folder: Path, *, multirun: bool = False) -> None:
@@ -67,23 +67,17 @@ def train(config: TrainConfig, folder: Path, *, multirun: bool = False) -> None:
     origin = initialise(net, config)
 
     with exclusive(folder):
-        if not config.rerun and is_finished(config, folder):
+        if not config.rerun and is_finished(config, folder):  # by another process, meanwhile
             return
         start_afresh(config, folder)
-        failed = True
-        try:
-            fitted = fit(net, data, config, folder)
-            if is_first_process():
-                ranks = evaluate(net, data, config, folder)
-                record = make_record(config, images, data, net, origin, fitted, ranks, started)
-                write_record(record, folder)
-                error = record.metrics["top1_error"]
-                print(
-                    f"{config.experiment}{config.variant}  top-1 error {error:.2f}%  {folder / RECORD_FILE}", flush=True
-                )
-            failed = False
-        finally:
-            close_loggers(failed=failed)
+        with loggers(config.logger, folder, leaves(asdict(config))) as where:
+            fitted = fit(net, data, config, folder, where)
+            if not is_first_process():
+                return
+            ranks = evaluate(net, data, config, folder)
+            record = make_record(config, data, net, origin=origin, fitted=fitted, ranks=ranks, started=started)
+            write_record(record, folder)
+    print(f"{record.name}  top-1 error {record.metrics['top1_error']:.2f}%  {folder / RECORD_FILE}", flush=True)
 
 
 def initialise(net: VGG, config: TrainConfig) -> dict[str, Any]:
@@ -134,7 +128,7 @@ def start_afresh(config: TrainConfig, folder: Path) -> None:
     save_config(config, folder)
 
 
-def fit(net: VGG, data: ImageData, config: TrainConfig, folder: Path) -> dict[str, Any]:
+def fit(net: VGG, data: ImageData, config: TrainConfig, folder: Path, where: list[Logger]) -> dict[str, Any]:
     """Train `net`, leave it with the weights of its best epoch, and say what was measured."""
     recipe = config.recipe
     if recipe.channels_last:
@@ -156,7 +150,7 @@ def fit(net: VGG, data: ImageData, config: TrainConfig, folder: Path) -> dict[st
         precision=PRECISIONS[precision],
         callbacks=[best, stopwatch, EpochLines(config.experiment + config.variant, stopwatch), *progress_bar()],
         enable_progress_bar=bool(progress_bar()),
-        logger=build_loggers(config.logger, folder, leaves(asdict(config))),
+        logger=where,
         default_root_dir=folder,
         enable_model_summary=False,
         num_sanity_val_steps=0,
@@ -188,7 +182,7 @@ def evaluate(net: VGG, data: ImageData, config: TrainConfig, folder: Path) -> Te
     posteriors = predict(
         net.to(device),
         Preprocessing(config.data.mean).to(device),
-        data.whole_images(test_scale(config, data), config.test.batch_size),
+        data.whole_images(data.test_scale(config.test.scale), config.test.batch_size),
         num_images=len(data.test),
         num_classes=len(data.images.classes),
         device=device,
@@ -201,64 +195,3 @@ def evaluate(net: VGG, data: ImageData, config: TrainConfig, folder: Path) -> Te
     np.savez(temporary, labels=labels.numpy(), rank=ranks.numpy(), posteriors=posteriors.numpy())
     os.replace(temporary, folder / PREDICTIONS_FILE)
     return ranks
-
-
-def test_scale(config: TrainConfig, data: ImageData) -> int:
-    """Q in pixels: the one that was asked for, or what goes with S."""
-    return config.test.scale or data.scale.middle
-
-
-def make_record(
-    config: TrainConfig,
-    images: ImageSet,
-    data: ImageData,
-    net: VGG,
-    origin: dict[str, Any],
-    fitted: dict[str, Any],
-    ranks: Tensor,
-    started: datetime,
-) -> Record:
-    """Everything there is to say of the run that just ended."""
-    gpu = uses_gpu(config.trainer)
-    return Record(
-        experiment=config.experiment,
-        variant=config.variant,
-        seed=config.seed,
-        command=repeat_command(config.overrides),
-        model=asdict(config.model) | {"parameters": sum(p.numel() for p in net.parameters())},
-        train_scale=list(data.scale),
-        test={
-            "protocol": "dense",
-            "scales": [test_scale(config, data)],
-            "flip": config.data.flip,
-            "average": str(config.test.average),
-        },
-        data={
-            "name": str(config.data.name),
-            "fingerprint": images.fingerprint(),
-            "crop": config.data.crop,
-            "mean": config.data.mean,
-            "num_classes": len(images.classes),
-            "num_train": len(data.train),
-            "num_val": len(data.val),
-            "num_test": len(data.test),
-        },
-        recipe=asdict(config.recipe) | {"precision": fitted["precision"]},
-        init=origin,
-        metrics={
-            "top1_error": top_k_error(ranks, 1),
-            "top5_error": top_k_error(ranks, 5),
-            "num_images": len(ranks),
-        },
-        selection={
-            "by": str(config.recipe.selection),
-            "best_epoch": fitted["best_epoch"],
-            "top1_error": fitted["best_top1_error"],
-        },
-        cost={
-            **{key: fitted[key] for key in ("epochs", "images_per_second", "devices", "final_lr")},
-            "wall_seconds": round((datetime.now(UTC) - started).total_seconds(), 1),
-            **peak_memory(gpu),
-        },
-        environment=environment(gpu) | {"started": started.isoformat(timespec="seconds")},
-    )

@@ -1,0 +1,133 @@
+"""What Lightning runs, on the images of `make_tree`."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import pytest
+import torch
+
+from vggsuite.config import DataConfig, Distribution, Layout, RecipeConfig, TrainConfig
+from vggsuite.data.datasets import TrainingViews
+from vggsuite.data.layouts import class_folders
+from vggsuite.data.module import ImageData
+from vggsuite.data.preprocessing import Preprocessing
+from vggsuite.errors import UserError
+from vggsuite.models.vgg import VGG
+from vggsuite.training.callbacks import EpochLines, Stopwatch
+from vggsuite.training.devices import check_devices
+from vggsuite.training.module import Classification
+
+MakeTree = Callable[..., Path]
+MEAN = [128.0, 128.0, 128.0]
+
+
+def recipe(**changes: Any) -> RecipeConfig:
+    settings: dict[str, Any] = {"epochs": 2, "batch_size": 4, "lr": 0.01, "patience": 1, "min_gain": 0.01}
+    return RecipeConfig(**(settings | {"distribution": Distribution.glorot} | changes))
+
+
+def tiny_net() -> VGG:
+    return VGG(11, num_classes=3, width=1 / 16, crop=32, num_pools=3)
+
+
+def fit(root: Path, recipe: RecipeConfig, **trainer: Any) -> tuple[L.Trainer, ImageData, Stopwatch]:
+    config = DataConfig("folder", Layout.folder, str(root), 32, mean=MEAN, held_out=0.2, num_workers=0)
+    data = ImageData(class_folders(root, 0.34), config, batch_size=recipe.batch_size, seed=0)
+    watch = Stopwatch()
+    quiet = {
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+    }
+    made = L.Trainer(
+        **quiet,  # type: ignore[arg-type]
+        accelerator="cpu",
+        max_epochs=recipe.epochs,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        callbacks=[watch, EpochLines("tiny", watch)],
+        **trainer,
+    )
+    made.fit(Classification(tiny_net(), Preprocessing(MEAN), recipe), data)
+    return made, data, watch
+
+
+def test_every_epoch_draws_its_own_order_and_views(make_tree: MakeTree, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[tuple[int, int]] = []
+    original = TrainingViews.__getitem__
+
+    def noted(self: TrainingViews, position: tuple[int, int]) -> Any:
+        drawn.append(position)
+        return original(self, position)
+
+    monkeypatch.setattr(TrainingViews, "__getitem__", noted)
+    fit(make_tree(), recipe(epochs=3))
+    by_epoch = [[index for epoch, index in drawn if epoch == wanted] for wanted in range(3)]
+    assert [len(indices) for indices in by_epoch] == [8, 8, 8]  # of 9 images, in batches of 4
+    assert by_epoch[0] != by_epoch[1] != by_epoch[2]
+
+
+def test_accumulated_pieces_are_one_step_on_the_global_batch(make_tree: MakeTree) -> None:
+    trainer, data, watch = fit(make_tree(), recipe(), accumulate_grad_batches=2)
+    assert trainer.global_step == 2 * 2
+    assert [len(batch[0]) for batch in data.train_dataloader()] == [2, 2, 2, 2]
+    assert watch.images == 16
+    assert watch.images_per_second > 0
+
+
+def test_one_line_an_epoch(make_tree: MakeTree, capsys: pytest.CaptureFixture[str]) -> None:
+    fit(make_tree(), recipe())
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("tiny")]
+    assert len(lines) == 2
+    assert "epoch 2/2  loss" in lines[1]
+    assert "val top-1 error" in lines[1]
+
+
+def test_a_diverged_run_ends_with_what_to_type(make_tree: MakeTree) -> None:
+    with pytest.raises(
+        UserError, match=r"training diverged in epoch \d, its loss is \w+; type a recipe.lr below 1e\+12"
+    ):
+        fit(make_tree(), recipe(lr=1e12, epochs=4))
+
+
+def test_the_learning_rate_falls_when_the_error_stops_falling_and_three_times_at_most() -> None:
+    module = Classification(tiny_net(), Preprocessing(MEAN), recipe(lr=0.01, patience=1, min_gain=0.01))
+    configured: Any = module.configure_optimizers()
+    rule, optimizer = configured["lr_scheduler"]["scheduler"], configured["optimizer"]
+    assert configured["lr_scheduler"]["monitor"] == "val/top1_error"
+    rates = []
+    # a gain, one of less than a point (twice in a row: a drop), a gain, then nothing any more
+    for error in (50.0, 49.5, 49.2, 40.0, *[40.0] * 12):
+        rule.step(error)
+        rates.append(optimizer.param_groups[0]["lr"])
+    assert rates[:4] == [0.01, 0.01, pytest.approx(1e-3), pytest.approx(1e-3)]
+    assert rates[-1] == pytest.approx(1e-5)
+    assert len({round(rate, 9) for rate in rates}) == 4
+
+
+def test_the_optimiser_is_the_papers() -> None:
+    configured: Any = Classification(tiny_net(), Preprocessing(MEAN), recipe()).configure_optimizers()
+    settings = configured["optimizer"].defaults
+    assert isinstance(configured["optimizer"], torch.optim.SGD)
+    assert (settings["momentum"], settings["weight_decay"], settings["nesterov"]) == (0.9, 5e-4, False)
+
+
+@pytest.mark.parametrize(
+    ("changes", "multirun", "told"),
+    [
+        ({"devices": "auto"}, False, "trainer.devices=auto is no count"),
+        ({"accumulate_grad_batches": 0}, False, "trainer.accumulate_grad_batches=0 is no count"),
+        ({"devices": 10_000}, False, "asks for more than the"),
+        ({"accumulate_grad_batches": 3}, False, "recipe.batch_size=4 is the global batch .* a multiple of 3"),
+        ({"accelerator": "mps"}, False, "allowed: auto, cpu, gpu"),
+        ({"max_epochs": 3}, False, "use instead: recipe.epochs"),
+        ({"devics": 2}, False, "trainer.devics is no argument"),
+    ],
+)
+def test_what_a_machine_cannot_give_is_refused(changes: dict[str, Any], multirun: bool, told: str) -> None:
+    trainer = {"accelerator": "cpu", "devices": 1, "num_nodes": 1, "accumulate_grad_batches": 1, "strategy": "auto"}
+    with pytest.raises(UserError, match=told):
+        check_devices(TrainConfig(recipe=recipe(), trainer=trainer | changes), multirun=multirun)
