@@ -25,6 +25,7 @@ PROJECT_ROOT = Path(__file__).resolve().parents[2]
 Layout = StrEnum("Layout", ["digits", "folder", "imagenet"])
 Distribution = StrEnum("Distribution", ["normal", "glorot", "kaiming"])
 Layers = StrEnum("Layers", ["none", "net_a", "all"])
+Padding = StrEnum("Padding", ["zeros", "replicate"])
 Selection = StrEnum("Selection", ["held_out", "paper"])
 Average = StrEnum("Average", ["scores", "posteriors"])
 Precision = StrEnum("Precision", {"auto": "auto", "fp32": "fp32", "bf16": "bf16"})
@@ -41,6 +42,7 @@ class ModelConfig:
     batch_norm: bool = False
     dropout: float = 0.5
     num_pools: int = 5
+    padding: Padding = Padding.zeros
 
 
 @dataclass

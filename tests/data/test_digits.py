@@ -5,6 +5,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+import sklearn.datasets
 from sklearn.datasets import load_digits
 
 from vggsuite.data import digits
@@ -18,7 +19,7 @@ def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
     patch = pytest.MonkeyPatch()
     bunch = load_digits()
     bunch.images, bunch.target = bunch.images[::5], bunch.target[::5]
-    patch.setattr(digits, "load_digits", lambda: bunch)
+    patch.setattr(sklearn.datasets, "load_digits", lambda: bunch)
     patch.setattr(digits, "NUM_VAL_DIGITS", 100)
     patch.setattr(digits, "CANVASES_PER_TRAIN_DIGIT", 1)
     digits.embed_digits(root)

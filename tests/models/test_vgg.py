@@ -101,6 +101,15 @@ def test_the_weight_layers_have_the_papers_names() -> None:
     assert names[-4:] == ["conv5_3", "fc6", "fc7", "fc8"]
 
 
+def test_padding_is_zeros_unless_the_nearest_pixel_is_asked_for() -> None:
+    for padding in ("zeros", "replicate"):
+        modes = {
+            layer.padding_mode for layer in VGG(11, padding=padding, **TINY).features if isinstance(layer, nn.Conv2d)
+        }
+        assert modes == {padding}
+    assert all(layer.padding_mode == "zeros" for layer in VGG(11, **TINY).features if isinstance(layer, nn.Conv2d))
+
+
 def test_dropout_has_its_probability() -> None:
     dropouts = [layer.p for layer in VGG(11, dropout=0.25, **TINY).classifier if isinstance(layer, nn.Dropout)]
     assert dropouts == [0.25, 0.25]

@@ -15,8 +15,6 @@ from xml.etree import ElementTree
 
 import numpy as np
 from PIL import Image, ImageDraw
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
 from tqdm import tqdm
 
 SHORT_SIDE = 96  # pixels of a canvas's smaller side
@@ -65,6 +63,8 @@ def embed_digits(root: Path) -> None:
 
 def write_dataset(root: Path) -> None:
     """Draw all canvases and write them below `root`: images, annotations, labels of val, and class names."""
+    from sklearn.datasets import load_digits  # only to draw: the import takes a second
+
     digits = load_digits()
     train, val = split_digits(digits.target)
     jobs = [
@@ -94,6 +94,8 @@ def class_name(label: int) -> str:
 
 def split_digits(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Indices of the training and of the validation digits: disjoint, every class in its share of both."""
+    from sklearn.model_selection import train_test_split
+
     train, val = train_test_split(np.arange(len(labels)), test_size=NUM_VAL_DIGITS, stratify=labels, random_state=SEED)
     return np.sort(train), np.sort(val)
 

@@ -1,13 +1,15 @@
 """The nets of Table 1, from A (11 weight layers) to E (19), built from its rows by one loop."""
 
 from collections.abc import Iterator
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 
 from vggsuite.errors import UserError
 from vggsuite.models.table1 import FC_WIDTH, WIDTHS, block_kernels
+
+Padding = Literal["zeros", "replicate"]
 
 
 def local_response_norm() -> nn.LocalResponseNorm:
@@ -32,6 +34,8 @@ class VGG(nn.Module):
         crop: side of the square input in pixels.
         num_pools: how many of the five blocks end in a 2x2 max-pool, from the first. The paper's 5 leave a 7x7
             map of a 224 crop; 3 leave a 4x4 map of a 32 crop, where 5 would leave one point.
+        padding: what convolutions see beyond the border: "zeros" (the paper), or the nearest pixel ("replicate"),
+            which a small crop's border differs less by from a place inside a larger image.
 
     Raises:
         UserError: for a combination that no net has.
@@ -49,6 +53,7 @@ class VGG(nn.Module):
         dropout: float = 0.5,
         crop: int = 224,
         num_pools: int = 5,
+        padding: Padding = "zeros",
     ) -> None:
         super().__init__()
         blocks = block_kernels(depth, conv1x1=conv1x1)
@@ -68,7 +73,7 @@ class VGG(nn.Module):
             for position, kernel in enumerate(kernels, start=1):
                 self.conv_names[f"conv{block}_{position}"] = len(self.features)
                 out = scaled(block_width, width)
-                self.features.extend(convolution(channels, out, kernel, batch_norm=batch_norm))
+                self.features.extend(convolution(channels, out, kernel, batch_norm=batch_norm, padding=padding))
                 channels = out
                 if lrn and block == position == 1:
                     self.features.append(local_response_norm())
@@ -92,10 +97,11 @@ class VGG(nn.Module):
             yield name, cast(nn.Linear, self.classifier[index])
 
 
-def convolution(channels: int, out: int, kernel: int, *, batch_norm: bool) -> list[nn.Module]:
+def convolution(channels: int, out: int, kernel: int, *, batch_norm: bool, padding: Padding) -> list[nn.Module]:
     """A convolution that keeps the map's size, and its ReLU, with batch normalisation between them on request."""
     norm = [nn.BatchNorm2d(out)] if batch_norm else []
-    return [nn.Conv2d(channels, out, kernel, padding=kernel // 2), *norm, nn.ReLU(inplace=True)]
+    conv = nn.Conv2d(channels, out, kernel, padding=kernel // 2, padding_mode=padding)
+    return [conv, *norm, nn.ReLU(inplace=True)]
 
 
 def fully_connected(features: int, hidden: int, num_classes: int, *, dropout: float) -> nn.Sequential:
