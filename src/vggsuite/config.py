@@ -287,7 +287,7 @@ def ranges(config: TrainConfig) -> list[tuple[str, str, bool]]:
         ("recipe.num_drops", "0 or more", recipe.num_drops >= 0),
         ("recipe.patience", "0 or more epochs", recipe.patience >= 0),
         ("recipe.min_gain", "a share of the images, 0 <= gain < 1", 0 <= recipe.min_gain < 1),
-        ("data.name", "a name of letters, digits, _, - and .", re.fullmatch(r"[\w.-]+", data.name) is not None),
+        ("data.name", "letters, digits, _, - and dots", re.fullmatch(r"[\w.-]+", data.name) is not None),
         ("test.batch_size", "1 or more", test.batch_size >= 1),
         ("seed", "0 or more", config.seed >= 0),
     ]  # fmt: skip

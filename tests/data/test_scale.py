@@ -31,6 +31,7 @@ def test_words_numbers_and_pairs(value: Any, crop: int, expected: tuple[int, int
         ("mutli", "is no training scale"),
         (-256, "is smaller than the crop"),
         (223, "is smaller than the crop"),
+        (1e9, "is more than 16 times the crop"),
         ([512, 256], "runs backwards"),
         ([100, 256], "is smaller than the crop"),
         ([256], "is no training scale"),

@@ -9,6 +9,7 @@ from vggsuite.errors import UserError
 # The paper's scales, as shares of its crop side of 224 pixels, so that they mean the same for any crop.
 WORDS = {"single": (256, 256), "single_384": (384, 384), "multi": (256, 512)}
 PAPER_CROP = 224
+MAX_CROPS = 16  # a larger S shows a net a sliver of an image, and dense evaluation of it would fill the memory
 
 
 class Scale(NamedTuple):
@@ -43,6 +44,8 @@ def parse_scale(value: Any, crop: int) -> Scale:
         refuse(value, "runs backwards")
     if low < crop:
         refuse(value, f"is smaller than the crop of {crop} pixels")
+    if high > MAX_CROPS * crop:
+        refuse(value, f"is more than {MAX_CROPS} times the crop of {crop} pixels")
     return Scale(low, high)
 
 

@@ -55,7 +55,8 @@ def making(folder: Path, config: TrainConfig) -> str:
         data, *names, seed = parts
         experiment = "/".join(names).removesuffix(config.variant)
         if (PROJECT_ROOT / "conf/experiment" / f"{experiment}.yaml").is_file():
-            same = [word for word in config.overrides if word.partition("=")[0] not in ("experiment", "data", "seed")]
+            own = ("experiment", "data", "seed", "init", "init.run")  # of the child, or named already
+            same = [word for word in config.overrides if word.partition("=")[0] not in own]
             words = [f"experiment={experiment}", f"data={data}", seed.replace("_", "="), *same]
             return f"python src/train.py {shlex.join(words)}"
     return "python src/train.py ... (and name its folder here)"
