@@ -86,7 +86,9 @@ def test_every_file_says_what_it_is_and_the_command(file: Path) -> None:
 def test_every_choice_composes(group: str) -> None:
     for file in sorted((CONF / group).glob("*.yaml")):
         extra = ["init.run=/nowhere"] if file.stem == "finished_run" else []
-        validate(composed(f"{group}={file.stem}", *extra))
+        config = composed(f"{group}={file.stem}", *extra)
+        validate(config)
+        assert set(config.trainer) >= {"accelerator", "devices", "strategy"}
 
 
 @pytest.mark.parametrize(

@@ -50,21 +50,15 @@ def make_record(
         data=describe(data),
         recipe=asdict(config.recipe) | {"precision": fitted["precision"]},
         init=origin,
-        metrics={
-            "top1_error": top_k_error(ranks, 1),
-            "top5_error": top_k_error(ranks, 5),
-            "num_images": len(ranks),
-        },
+        metrics=errors(ranks),
         selection={
             "by": str(config.recipe.selection),
             "best_epoch": fitted["best_epoch"],
             "top1_error": fitted["best_top1_error"],
         },
-        cost={
-            **{key: fitted[key] for key in ("epochs", "images_per_second", "devices", "final_lr")},
-            "wall_seconds": round((datetime.now(UTC) - started).total_seconds(), 1),
-            **peak_memory(gpu),
-        },
+        cost={key: fitted[key] for key in ("epochs", "images_per_second", "devices", "final_lr")}
+        | {"wall_seconds": round((datetime.now(UTC) - started).total_seconds(), 1)}
+        | peak_memory(gpu),
         environment=environment(gpu) | {"started": started.isoformat(timespec="seconds")},
     )
 
@@ -81,3 +75,8 @@ def describe(data: ImageData) -> dict[str, Any]:
         "num_val": len(data.val),
         "num_test": len(data.test),
     }
+
+
+def errors(ranks: Tensor) -> dict[str, float]:
+    """Top-1 and top-5 error in percent, and the number of images behind them."""
+    return {"top1_error": top_k_error(ranks, 1), "top5_error": top_k_error(ranks, 5), "num_images": len(ranks)}
