@@ -189,8 +189,8 @@ def test_an_interrupted_run_is_repeated_and_two_do_not_write_one_folder(make_tre
     while "epoch 2/" not in process.stdout.readline():
         assert process.poll() is None
     assert_refused(train(*settings), "is being written by another process")
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.send_signal(signal.SIGTERM)
+    assert process.wait() == 143
     assert not list(tmp_path.glob("runs/**/result.json"))
     (folder,) = (file.parent for file in tmp_path.glob("runs/**/config.yaml"))
     result = train(*settings[:-1], "recipe.epochs=2", f"hydra.run.dir={folder}")

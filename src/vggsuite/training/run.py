@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -16,6 +17,7 @@ import torch
 from filelock import FileLock, Timeout
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
 from vggsuite.config import Layers, Selection, TrainConfig
@@ -148,7 +150,12 @@ def fit(net: VGG, data: ImageData, config: TrainConfig, folder: Path, where: lis
         **config.trainer | {"accelerator": "gpu" if uses_gpu(config.trainer) else "cpu"},
         max_epochs=recipe.epochs,
         precision=PRECISIONS[precision],
-        callbacks=[best, stopwatch, EpochLines(config.experiment + config.variant, stopwatch), *progress_bar()],
+        callbacks=[
+            best,
+            stopwatch,
+            EpochLines(f"{config.experiment}{config.variant} seed {config.seed}", stopwatch),
+            *progress_bar(),
+        ],
         enable_progress_bar=bool(progress_bar()),
         logger=where,
         default_root_dir=folder,
@@ -156,7 +163,10 @@ def fit(net: VGG, data: ImageData, config: TrainConfig, folder: Path, where: lis
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
     )
-    trainer.fit(Classification(net, Preprocessing(config.data.mean), recipe), data)
+    try:
+        trainer.fit(Classification(net, Preprocessing(config.data.mean), recipe), data)
+    except SIGTERMException as ended:  # Lightning's own exit code is 0, that of a finished run
+        raise SystemExit(128 + signal.SIGTERM) from ended
     net.load_state_dict(load_weights(folder))
     assert best.best_model_score is not None
     return {
