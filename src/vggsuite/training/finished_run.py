@@ -1,6 +1,5 @@
 """Nets from the folders of finished runs."""
 
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from torch import Tensor
 from vggsuite.config import PROJECT_ROOT, TrainConfig
 from vggsuite.errors import UserError
 from vggsuite.models.vgg import VGG
+from vggsuite.results.environment import repeat_command
 from vggsuite.results.record import RECORD_FILE, Record, read_record
 from vggsuite.results.run_folder import CHECKPOINT
 
@@ -58,5 +58,5 @@ def making(folder: Path, config: TrainConfig) -> str:
             own = ("experiment", "data", "seed", "init", "init.run")  # of the child, or named already
             same = [word for word in config.overrides if word.partition("=")[0] not in own]
             words = [f"experiment={experiment}", f"data={data}", seed.replace("_", "="), *same]
-            return f"python src/train.py {shlex.join(words)}"
+            return repeat_command(words)
     return "python src/train.py ... (and name its folder here)"

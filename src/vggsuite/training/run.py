@@ -138,7 +138,7 @@ def fit(net: VGG, data: ImageData, config: TrainConfig, folder: Path, where: lis
     if recipe.compile:
         net.compile()
     precision = chosen_precision(config)
-    stopwatch = Stopwatch()
+    stopwatch, bar = Stopwatch(), progress_bar()
     best = ModelCheckpoint(
         folder / CHECKPOINT.parent,
         filename=CHECKPOINT.stem,
@@ -154,9 +154,9 @@ def fit(net: VGG, data: ImageData, config: TrainConfig, folder: Path, where: lis
             best,
             stopwatch,
             EpochLines(f"{config.experiment}{config.variant} seed {config.seed}", stopwatch),
-            *progress_bar(),
+            *bar,
         ],
-        enable_progress_bar=bool(progress_bar()),
+        enable_progress_bar=bool(bar),
         logger=where,
         default_root_dir=folder,
         enable_model_summary=False,
