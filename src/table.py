@@ -7,8 +7,9 @@ import hydra
 from omegaconf import DictConfig
 
 from vggsuite import cli
-from vggsuite.config import TableConfig, register, to_config, variant_of
+from vggsuite.config import TableConfig, register, to_config
 from vggsuite.errors import UserError
+from vggsuite.naming import variant_of
 from vggsuite.results import report, table3
 from vggsuite.results.record import find_records
 

@@ -8,7 +8,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from vggsuite import cli
-from vggsuite.config import TrainConfig, register, to_config, validate
+from vggsuite.checks import validate
+from vggsuite.config import TrainConfig, register, to_config
 from vggsuite.results.run_folder import is_finished
 
 

@@ -8,9 +8,11 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 
-from vggsuite.config import TrainConfig, register, to_config, validate, variant_of
+from vggsuite.checks import validate
+from vggsuite.config import TrainConfig, register, to_config
 from vggsuite.data.scale import parse_scale
 from vggsuite.errors import UserError
+from vggsuite.naming import variant_of
 from vggsuite.results.paper import paper
 from vggsuite.results.table3 import experiment_of, scale_text
 

@@ -5,8 +5,9 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from vggsuite.config import Layout, TrainConfig, is_how
+from vggsuite.config import Layout, TrainConfig
 from vggsuite.errors import UserError
+from vggsuite.naming import is_how
 from vggsuite.results.record import RECORD_FILE, write_atomically
 
 CONFIG_FILE = "config.yaml"

@@ -1,0 +1,64 @@
+"""The checks of a config that its types cannot make: ranges, and what goes together."""
+
+import re
+
+from vggsuite.config import Layers, TrainConfig
+from vggsuite.data.scale import parse_scale
+from vggsuite.errors import UserError
+from vggsuite.models.table1 import block_kernels
+
+
+def validate(config: TrainConfig) -> None:
+    """Check ranges and what goes together, before anything is built or written.
+
+    Raises:
+        UserError: naming the value, what is allowed, and the override to type.
+    """
+    for path, allowed, fine in ranges(config):
+        if not fine:
+            *groups, key = path.split(".")
+            section = config
+            for group in groups:
+                section = getattr(section, group)
+            raise UserError(f"{path}={getattr(section, key)} is out of range; allowed: {allowed}.")
+    block_kernels(config.model.depth, conv1x1=config.model.conv1x1)
+    parse_scale(config.data.scale, config.data.crop)
+    test_scale = config.test.scale
+    if test_scale is not None and test_scale < config.data.crop:
+        raise UserError(
+            f"test.scale={test_scale} is smaller than the crop; allowed: {config.data.crop} pixels or more."
+        )
+    unknown = set(config.data.expected) - {"classes", "train", "val"}
+    if unknown:
+        raise UserError(f"data.expected.{unknown.pop()} is not counted; allowed: classes, train, val.")
+    if config.init.layers != Layers.none and not config.init.run:
+        raise UserError(
+            f"init.layers={config.init.layers} needs a finished run to copy from; type init.run=<its folder>."
+        )
+
+
+def ranges(config: TrainConfig) -> list[tuple[str, str, bool]]:
+    """The path of every bounded setting, what is allowed, and whether its value is."""
+    model, data, recipe, test = config.model, config.data, config.recipe, config.test
+    return [
+        ("model.width", "a number above 0", model.width > 0),
+        ("model.dropout", "a probability, 0 <= p < 1", 0 <= model.dropout < 1),
+        ("model.num_pools", "1 to 5", 1 <= model.num_pools <= 5),
+        ("data.crop", "1 or more pixels", data.crop >= 1),
+        ("data.mean", "[R,G,B], each from 0 to 255", len(data.mean) == 3 and all(0 <= m <= 255 for m in data.mean)),
+        ("data.colour_std", "0 (no colour shift) or more", data.colour_std >= 0),
+        ("data.held_out", "a share of the training images, 0 < share < 1", 0 < data.held_out < 1),
+        ("data.num_workers", "0 or more", data.num_workers >= 0),
+        ("init.std", "a number above 0", config.init.std > 0),
+        ("recipe.epochs", "1 or more", recipe.epochs >= 1),
+        ("recipe.batch_size", "1 or more", recipe.batch_size >= 1),
+        ("recipe.lr", "a number above 0", recipe.lr > 0),
+        ("recipe.momentum", "0 <= momentum < 1", 0 <= recipe.momentum < 1),
+        ("recipe.weight_decay", "0 or more", recipe.weight_decay >= 0),
+        ("recipe.num_drops", "0 or more", recipe.num_drops >= 0),
+        ("recipe.patience", "0 or more epochs", recipe.patience >= 0),
+        ("recipe.min_gain", "a share of the images, 0 <= gain < 1", 0 <= recipe.min_gain < 1),
+        ("data.name", "letters, digits, _, - and dots", re.fullmatch(r"[\w.-]+", data.name) is not None),
+        ("test.batch_size", "1 or more", test.batch_size >= 1),
+        ("seed", "0 or more", config.seed >= 0),
+    ]  # fmt: skip

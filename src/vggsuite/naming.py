@@ -1,0 +1,58 @@
+"""How a run is named, and which settings tell it from others of its experiment."""
+
+import re
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+# Settings that say how or where a run is made and not what it computes, with those below them.
+HOW_NOT_WHAT = (
+    *("paths", "logger", "rerun", "overrides", "local", "hydra", "data.root", "data.num_workers", "test.batch_size"),
+    *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy"),
+    "trainer.accumulate_grad_batches",
+)
+# Settings that a run's folder is named by already; `trainer` chooses devices.
+IN_NAME = ("experiment", "model", "data", "data.name", "data.scale", "seed", "trainer")
+LONGEST_VARIANT = 100  # characters; file systems allow 255 for a whole name
+
+
+def variant_overrides(overrides: Sequence[str], experiment: str | None) -> list[str]:
+    """The command-line overrides that distinguish a run from others of its experiment, sorted, values as Hydra reads
+    them (`1e-2` is 0.01).
+
+    The net and the scale are in its name already, unless they override what an experiment says.
+    """
+    kept = []
+    for override in OverridesParser.create().parse_overrides(list(overrides)):
+        key = override.get_key_element()
+        name = key.lstrip("~+")
+        named = name in IN_NAME and not (experiment and name in ("model", "data.scale"))
+        if not named and not is_how(name):
+            kept.append(f"{key}={override.get_value_element_as_str()}")
+    return sorted(kept)
+
+
+def is_how(key: str) -> bool:
+    """Whether a setting is one of `HOW_NOT_WHAT` or below one."""
+    return any(key == how or key.startswith(f"{how}.") for how in HOW_NOT_WHAT)
+
+
+def variant_of(overrides: Sequence[str], experiment: str | None) -> str:
+    """The part of a run folder's name that tells its `variant_overrides`: "" or "+key-value+key-value"."""
+    kept = (override.lstrip("~+").replace("=", "-", 1) for override in variant_overrides(overrides, experiment))
+    variant = "".join(f"+{slug(override)}" for override in kept)
+    if len(variant) > LONGEST_VARIANT:
+        return f"+{sha256(variant.encode()).hexdigest()[:16]}"
+    return variant
+
+
+def slug(value: Any) -> str:
+    """`value` in the characters that a folder's name may have: letters, digits, `_`, `-` and `.`."""
+    return re.sub(r"[^\w.-]+", "-", str(value)).strip("-")
+
+
+def experiment_name(experiment: str | None, model: str, scale: Any) -> str:
+    """The chosen experiment, or where none was chosen the net and the training scale: `vgg_d-multi`."""
+    return experiment or f"{model}-{slug(scale)}"
