@@ -4,13 +4,20 @@ VENV ?= .venv
 DATA ?= digits
 SEEDS ?= 0
 OVERRIDES ?=
+TABLES ?= 3
 
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CORES := $(shell getconf _NPROCESSORS_ONLN)
 JOBS ?= $(if $(filter digits,$(DATA)),$(CORES),1)
-TRAIN := $(BIN)/python src/train.py --multirun hydra/launcher=processes hydra.launcher.num_jobs=$(JOBS) \
-	data=$(DATA) seed=$(SEEDS) $(OVERRIDES)
+MANY := --multirun hydra/launcher=processes hydra.launcher.num_jobs=$(JOBS) data=$(DATA)
+TRAIN := $(BIN)/python src/train.py $(MANY) seed=$(SEEDS) $(OVERRIDES)
+# What was trained with OVERRIDES is found by them; where it lies and what it is tested on are for every command.
+TRAINED := data=$(DATA) $(filter paths.%,$(OVERRIDES)) "overrides='$(OVERRIDES)'"
+EVALUATE := $(BIN)/python src/evaluate.py $(MANY) seed=$(SEEDS) $(filter trainer% paths.%,$(OVERRIDES)) "overrides='$(OVERRIDES)'"
+FUSE := $(BIN)/python src/fuse.py $(MANY) seed=$(SEEDS) $(filter paths.%,$(OVERRIDES)) "overrides='$(OVERRIDES)'"
+comma := ,
+WANTED := $(subst $(comma), ,$(TABLES))
 
 .DEFAULT_GOAL := help
 .PHONY: help environment ablation-table table test lint format lock unpack-imagenet clean-environment
@@ -18,8 +25,10 @@ TRAIN := $(BIN)/python src/train.py --multirun hydra/launcher=processes hydra.la
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
 	@echo
-	@echo "Settings: DATA=digits|folder|imagenet, SEEDS=0 (or 0,1,2), OVERRIDES= (any Hydra overrides), JOBS= (runs at a"
-	@echo "time; default: the CPU cores for digits, else 1), VENV=.venv, PYTHON=python3, as in"
+	@echo "Settings: TABLES=3 (or 3,4,5,6,7), DATA=digits|folder|imagenet, SEEDS=0 (or 0,1,2), OVERRIDES= (any Hydra"
+	@echo "overrides of train.py), JOBS= (runs at a time; default: the CPU cores for digits, else 1), VENV=.venv,"
+	@echo "PYTHON=python3, as in"
+	@echo "  make ablation-table TABLES=3,4,5,6,7"
 	@echo "  make ablation-table DATA=imagenet OVERRIDES='data.root=/path/to/ILSVRC2012'"
 
 environment: $(READY)  ## Make the virtual environment VENV from requirements.lock, if it is missing
@@ -32,15 +41,26 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	@touch $@
 
-ablation-table: $(READY)  ## Train what Table 3 still lacks, in the paper's order, and print the table
+ablation-table: $(READY)  ## Train and evaluate what TABLES still lack, in the paper's order, and print them
 	$(TRAIN) experiment=table3/a,table3/a_lrn
 	$(TRAIN) experiment=table3/b,table3/c,table3/d,table3/e
 	$(TRAIN) experiment=table3/c_384,table3/d_384,table3/e_384
 	$(TRAIN) experiment=table3/c_multi,table3/d_multi,table3/e_multi
-	$(BIN)/python src/table.py data=$(DATA) "overrides='$(OVERRIDES)'"
+ifneq ($(filter 4 6 7,$(WANTED)),)
+	$(EVALUATE) experiment=table4/b,table4/c,table4/d,table4/e,table4/c_384,table4/d_384,table4/e_384
+	$(EVALUATE) experiment=table4/c_multi,table4/d_multi,table4/e_multi
+endif
+ifneq ($(filter 5 6 7,$(WANTED)),)
+	$(EVALUATE) experiment=table5/d_dense,table5/e_dense,table5/d_multi_crop,table5/e_multi_crop
+	$(EVALUATE) experiment=table5/d_both,table5/e_both
+endif
+ifneq ($(filter 6 7,$(WANTED)),)
+	$(FUSE) experiment=table6/submission,table6/dense,table6/multi_crop,table6/both
+endif
+	$(BIN)/python src/table.py $(TRAINED) "table=[$(TABLES)]"
 
-table: $(READY)  ## Print Table 3 from the runs that exist
-	$(BIN)/python src/table.py data=$(DATA) "overrides='$(OVERRIDES)'"
+table: $(READY)  ## Print TABLES from the results that exist
+	$(BIN)/python src/table.py $(TRAINED) "table=[$(TABLES)]"
 
 test: $(READY)  ## Run the test suite, slow tests included
 	$(BIN)/python -m pytest

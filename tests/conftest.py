@@ -1,18 +1,30 @@
 """Small real inputs for the tests: images, trees of them, and the command line."""
 
+import io
 import os
+import runpy
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hydra.core.global_hydra import GlobalHydra
 from PIL import Image
+
+from vggsuite import cli
 
 ROOT = Path(__file__).resolve().parents[1]
 
 MakeTree = Callable[..., Path]
+
+# A net that trains in a second, on the images of `make_tree`.
+TINY = (
+    *("data=folder", "data.crop=32", "data.num_workers=0", "data.val_fraction=0.34", "data.held_out=0.3"),
+    *("model.width=0.02", "model.num_pools=3", "recipe.epochs=1", "recipe.batch_size=4", "trainer=cpu"),
+)
 
 
 @pytest.fixture
@@ -54,3 +66,29 @@ def run_command(script: str, *arguments: str, cwd: Path = ROOT, **environment: s
         stdin=subprocess.DEVNULL,
         timeout=300,
     )
+
+
+def call_command(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run an entry point within this process, which spares the seconds of its start."""
+    command = [str(ROOT / "src" / script), *arguments]
+    output, errors, code = io.StringIO(), io.StringIO(), 0
+    with redirect_stdout(output), redirect_stderr(errors), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", command)
+        patch.setattr(cli, "told", [])
+        patch.setenv(cli.FULL_ERROR, "0")
+        try:
+            runpy.run_path(command[0], run_name="__main__")
+        except SystemExit as end:
+            code = int(str(end.code))
+        finally:
+            GlobalHydra.instance().clear()
+    return subprocess.CompletedProcess(command, code, output.getvalue(), errors.getvalue())
+
+
+def assert_refused(result: subprocess.CompletedProcess[str], told: str) -> None:
+    """One sentence that contains `told`, on standard error, and an exit code that is not 0."""
+    lines = [line for line in result.stderr.splitlines() if line]
+    assert result.returncode == 2, result.stderr
+    assert len(lines) == 1, result.stderr
+    assert lines[0].startswith("error: ")
+    assert told in lines[0]

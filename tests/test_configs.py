@@ -1,5 +1,6 @@
 """Every config file composes, and says in its header what it is and how to use it."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,16 +10,17 @@ from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 
 from vggsuite.checks import validate
-from vggsuite.config import TrainConfig, register, to_config
-from vggsuite.data.scale import parse_scale
+from vggsuite.config import FuseConfig, TrainConfig, register, to_config
+from vggsuite.data.scale import parse_scale, parse_test_scales
 from vggsuite.errors import UserError
 from vggsuite.naming import variant_of
+from vggsuite.results.experiments import METHODS, evaluations_of_runs, experiment_of, net_and_scale, printed_rows
 from vggsuite.results.paper import paper
-from vggsuite.results.table3 import experiment_of, scale_text
+from vggsuite.results.tables import scale_text
 
 CONF = Path(__file__).parents[1] / "conf"
 EXPERIMENTS = sorted(
-    str(file.relative_to(CONF / "experiment").with_suffix("")) for file in CONF.glob("experiment/**/*.yaml")
+    str(file.relative_to(CONF / "experiment").with_suffix("")) for file in CONF.glob("experiment/table3/*.yaml")
 )
 
 
@@ -47,7 +49,7 @@ def test_every_experiment_composes_on_every_data_set(experiment: str, data: str)
 
 def test_the_experiments_are_the_rows_of_table_3() -> None:
     for row in paper()["table_3_single_scale"]["rows"]:
-        config = composed(f"experiment={experiment_of(row['model'], row['train_s'])}", "data=imagenet")
+        config = composed(f"experiment={experiment_of(3, row)}", "data=imagenet")
         scale = parse_scale(config.data.scale, config.data.crop)
         assert scale_text(list(scale)) == scale_text(row["train_s"])
         assert scale.middle == row["test_q"]
@@ -57,6 +59,58 @@ def test_the_experiments_are_the_rows_of_table_3() -> None:
         assert config.model.conv1x1 == ([1, 512] in net["layers"])
         header = (CONF / f"experiment/{config.experiment}.yaml").read_text()
         assert f"top-1 error {row['top1']}%, top-5 {row['top5']}%" in header
+
+
+@pytest.mark.parametrize("data", ["digits", "imagenet"])
+@pytest.mark.parametrize("number", [4, 5])
+def test_the_experiments_of_tables_4_and_5_evaluate_the_runs_of_their_rows(number: int, data: str) -> None:
+    for row in printed_rows(number):
+        experiment = experiment_of(number, row)
+        words = [f"experiment={experiment}", f"data={data}", "seed=2", "overrides='recipe.lr=1'"]
+        cfg = compose("evaluate", words)
+        run, method = evaluations_of_runs()[experiment]
+        assert cfg.run == f"{cfg.paths.runs}/{data}/{run}+recipe.lr-1/seed_2"
+        assert (cfg.protocol, cfg.scales) == (method, "multi")
+        header = " ".join((CONF / f"experiment/{experiment}.yaml").read_text().splitlines()[:3])
+        assert f"top-1 error {row['top1']}%, top-5 {row['top5']}%" in header
+        assert f"python src/evaluate.py experiment={experiment}" in header
+
+
+def test_the_experiments_of_table_6_fuse_the_runs_of_their_rows() -> None:
+    for row in printed_rows(6):
+        experiment = experiment_of(6, row)
+        config = to_config(compose("fuse", [f"experiment={experiment}", "data=imagenet", "seed=1"]), FuseConfig)
+        home = f"{config.paths.runs}/imagenet"
+        nets = [f"{home}/table3/{net_and_scale(m['model'], m['train_s'])}/seed_1" for m in row["members"]]
+        assert config.members == nets
+        assert (config.protocol, config.scales) == (METHODS[row["evaluation"]], "multi")
+        assert config.output == f"{home}/{experiment}/seed_1"
+        header = (CONF / f"experiment/{experiment}.yaml").read_text()
+        assert f"top-1 error {row['top1_val']}%, top-5 {row['top5_val']}%" in header
+
+
+def test_several_test_scales_go_with_the_training_scale() -> None:
+    for row in printed_rows(4):
+        scale = parse_scale(row["train_s"], 224)
+        assert scale.several(224) == row["test_q"]
+        assert parse_test_scales("multi", scale, 224) == row["test_q"]
+    assert parse_scale("single", 32).several(32) == [32, 37, 42]
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("several", "is no list of test scales"),
+        ([], "is no list of test scales"),
+        ([256, "x"], "is no list of test scales"),
+        (223, "has Q = 223, below the net's smallest input of 224"),
+        ([224, 5000], "has Q = 5000, more than 16 crops"),
+        ([256, 256], "has one Q twice"),
+    ],
+)
+def test_a_wrong_test_scale_is_refused(value: object, told: str) -> None:
+    with pytest.raises(UserError, match=re.escape(told)):
+        parse_test_scales(value, parse_scale("single", 224), 224)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException, ValidationError
 
 from vggsuite.config import PROJECT_ROOT
-from vggsuite.errors import UserError
+from vggsuite.errors import UserError, first_line
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
 EXIT_USER_ERROR = 2
@@ -82,10 +82,6 @@ def no_such_choice(missing: str) -> str:
     group = PROJECT_ROOT / "conf" / name
     choices = sorted(str(file.relative_to(group).with_suffix("")) for file in group.glob("**/*.yaml"))
     return f"{name}={Path(missing).relative_to(name)} does not exist; allowed: {', '.join(choices)}."
-
-
-def first_line(error: Exception) -> str:
-    return str(error).splitlines()[0].rstrip(".")
 
 
 @contextmanager

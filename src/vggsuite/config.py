@@ -13,7 +13,8 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from vggsuite.errors import UserError
-from vggsuite.naming import experiment_name, variant_of
+from vggsuite.naming import experiment_name, variant_of, variant_of_text
+from vggsuite.protocol import Average, Method, Precision
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 
@@ -21,9 +22,8 @@ Layout = StrEnum("Layout", ["digits", "folder", "imagenet"])
 Distribution = StrEnum("Distribution", ["normal", "glorot", "kaiming"])
 Layers = StrEnum("Layers", ["none", "net_a", "all"])
 Padding = StrEnum("Padding", ["zeros", "replicate"])
+PreprocessingWord = StrEnum("PreprocessingWord", ["paper", "torchvision", "oxford"])
 Selection = StrEnum("Selection", ["held_out", "paper"])
-Average = StrEnum("Average", ["scores", "posteriors"])
-Precision = StrEnum("Precision", {"auto": "auto", "fp32": "fp32", "bf16": "bf16"})
 
 
 @dataclass
@@ -98,11 +98,12 @@ class RecipeConfig:
 
 @dataclass
 class TestConfig:
-    """The dense evaluation that ends a run: Q = `scale`, or what goes with S where it is null (section 4.1)."""
+    """The dense evaluation that ends a run: Q = `scale`, or what goes with S where it is null (section 4.1). The net
+    is given as many pixels at a time as `batch_size` crops have."""
 
     scale: int | None = None
     average: Average = Average.scores
-    batch_size: int = 32
+    batch_size: int = 64
 
 
 @dataclass
@@ -134,12 +135,59 @@ class TrainConfig:
 
 
 @dataclass
+class EvaluateConfig:
+    """The root of `conf/evaluate.yaml`."""
+
+    run: str | None = None
+    weights: str | None = None
+    preprocessing: PreprocessingWord | None = None
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    trainer: dict[str, Any] = field(default_factory=dict)
+    protocol: Method = Method.dense
+    scales: Any = "single"
+    flip: bool | None = None
+    average: Average = Average.scores
+    ceil_mode: bool = False
+    precision: Precision = Precision.fp32
+    batch_size: int = 64
+    shard_size: int = 1000
+    confidence: float = 0.95
+    heatmap: str | None = None
+    heatmap_class: str | None = None
+    rerun: bool = False
+    experiment: str | None = None
+    seed: int = 0
+    overrides: str = ""
+    variant: str = MISSING
+    paths: PathsConfig = field(default_factory=PathsConfig)
+
+
+@dataclass
+class FuseConfig:
+    """The root of `conf/fuse.yaml`."""
+
+    members: list[str] = field(default_factory=list)
+    protocol: Method = Method.dense
+    scales: Any = "single"
+    data: DataConfig = field(default_factory=DataConfig)
+    output: str | None = None
+    confidence: float = 0.95
+    experiment: str | None = None
+    seed: int = 0
+    overrides: str = ""
+    variant: str = MISSING
+    paths: PathsConfig = field(default_factory=PathsConfig)
+
+
+@dataclass
 class TableConfig:
     """The root of `conf/table.yaml`."""
 
-    table: int = 3
+    table: Any = 3
     data: DataConfig = field(default_factory=DataConfig)
     overrides: str = ""
+    variant: str = MISSING
     confidence: float = 0.95
     paths: PathsConfig = field(default_factory=PathsConfig)
     output: str = MISSING
@@ -149,9 +197,12 @@ def register() -> None:
     """Make the schemas and the resolvers known to Hydra. May be called again."""
     OmegaConf.register_new_resolver("project_root", lambda: str(PROJECT_ROOT), replace=True)
     OmegaConf.register_new_resolver("variant_of", variant_of, replace=True)
+    OmegaConf.register_new_resolver("variant_of_text", variant_of_text, replace=True)
     OmegaConf.register_new_resolver("experiment_name", experiment_name, replace=True)
     store = ConfigStore.instance()
     store.store("train_schema", TrainConfig)
+    store.store("evaluate_schema", EvaluateConfig)
+    store.store("fuse_schema", FuseConfig)
     store.store("table_schema", TableConfig)
 
 

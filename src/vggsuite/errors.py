@@ -3,3 +3,8 @@
 
 class UserError(ValueError):
     """A wrong input, told in one sentence: the value, what is allowed, and the override to type."""
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error's message, to be put into a sentence."""
+    return (str(error) or type(error).__name__).splitlines()[0].rstrip(".")

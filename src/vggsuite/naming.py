@@ -1,6 +1,7 @@
 """How a run is named, and which settings tell it from others of its experiment."""
 
 import re
+import shlex
 from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any
@@ -48,6 +49,11 @@ def variant_of(overrides: Sequence[str], experiment: str | None) -> str:
     return variant
 
 
+def variant_of_text(overrides: str) -> str:
+    """`variant_of` the words that were typed beside an experiment, as one text."""
+    return variant_of(shlex.split(overrides), "table3")
+
+
 def slug(value: Any) -> str:
     """`value` in the characters that a folder's name may have: letters, digits, `_`, `-` and `.`."""
     return re.sub(r"[^\w.-]+", "-", str(value)).strip("-")
@@ -56,3 +62,13 @@ def slug(value: Any) -> str:
 def experiment_name(experiment: str | None, model: str, scale: Any) -> str:
     """The chosen experiment, or where none was chosen the net and the training scale: `vgg_d-multi`."""
     return experiment or f"{model}-{slug(scale)}"
+
+
+def run_name(data: str, experiment: str, variant: str, seed: int) -> str:
+    """A run's folder below `runs/`."""
+    return f"{data}/{experiment}{variant}/seed_{seed}"
+
+
+def repeat_command(script: str, overrides: Sequence[str]) -> str:
+    """The command line that runs an entry point with these overrides, to be typed in the project's folder."""
+    return shlex.join(["python", f"src/{script}", *overrides])

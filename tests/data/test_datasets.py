@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torchvision.transforms._presets import ImageClassification
 
 from vggsuite.config import DataConfig, Layout
 from vggsuite.data.datasets import EpochBatches, TrainingViews, WholeImages
@@ -15,6 +16,7 @@ from vggsuite.data.module import ImageData
 from vggsuite.data.preprocessing import Preprocessing
 from vggsuite.data.scale import Scale
 from vggsuite.errors import UserError
+from vggsuite.models.weights import PREPROCESSINGS
 
 MakeTree = Callable[..., Path]
 MEAN = [120.0, 110.0, 100.0]
@@ -52,14 +54,9 @@ def test_a_view_depends_on_seed_epoch_and_image_alone(make_tree: MakeTree) -> No
     assert not torch.equal(view(0, 1), view(1, 1))
 
 
-def test_whole_images_are_batched_by_shape(make_tree: MakeTree) -> None:
-    samples = class_folders(make_tree(), 0.5).val
-    images = WholeImages(samples, side=37)
-    batches = images.batches_of_one_shape(batch_size=2)
-    assert sorted(chain(*batches)) == list(range(len(samples)))
-    for batch in batches:
-        assert len(batch) <= 2
-        assert len({images[index][0].shape for index in batch}) == 1
+def test_whole_images_are_rescaled(make_tree: MakeTree) -> None:
+    pixels, index = WholeImages(class_folders(make_tree(), 0.5).val, side=37)[3]
+    assert (min(pixels.shape[1:]), pixels.dtype, index) == (37, torch.uint8, 3)
 
 
 def test_preprocessing_subtracts_the_mean_and_adds_the_shift() -> None:
@@ -69,6 +66,17 @@ def test_preprocessing_subtracts_the_mean_and_adds_the_shift() -> None:
     assert images[0, :, 0, 0].tolist() == [80, 90, 100]
     assert images[1, :, 0, 0].tolist() == [81, 92, 103]
     assert Preprocessing(MEAN).state_dict() == {}
+
+
+def test_preprocessing_of_published_weights() -> None:
+    """torchvision's own transform, and blue first."""
+    pixels = torch.randint(0, 256, (1, 3, 224, 224), dtype=torch.uint8)
+    torchvision = ImageClassification(crop_size=224, resize_size=224)(pixels)
+    assert torch.allclose(Preprocessing(**PREPROCESSINGS["torchvision"])(pixels), torchvision, atol=1e-5)
+    oxford = Preprocessing(**PREPROCESSINGS["oxford"])(pixels)
+    assert oxford[0, :, 0, 0].tolist() == pytest.approx(
+        [int(pixels[0, 2, 0, 0]) - 103.939, int(pixels[0, 1, 0, 0]) - 116.779, int(pixels[0, 0, 0, 0]) - 123.68], abs=1e-4
+    )
 
 
 def data_config(root: Path, **changes: object) -> DataConfig:
@@ -89,10 +97,9 @@ def test_the_held_out_slice_is_part_of_training_unless_the_paper_is_followed(mak
     data = ImageData(images, data_config(images.root), batch_size=4, seed=0)
     assert set(data.train.paths) | set(data.val.paths) == set(images.train.paths)
     assert set(data.train.paths).isdisjoint(data.val.paths)
-    assert data.test == images.val
     paper = ImageData(images, data_config(images.root), batch_size=4, seed=0, select_on_test=True)
     assert paper.train == images.train
-    assert paper.val == paper.test == images.val
+    assert paper.val == images.val
 
 
 def test_the_loaders_serve_every_image_once(make_tree: MakeTree) -> None:
@@ -100,8 +107,6 @@ def test_the_loaders_serve_every_image_once(make_tree: MakeTree) -> None:
     data = ImageData(images, data_config(images.root), batch_size=3, seed=0)
     assert sum(len(batch[0]) for batch in data.train_dataloader()) == len(data.train) // 3 * 3
     assert sum(len(batch[0]) for batch in data.val_dataloader()) == len(data.val)
-    indices = torch.cat([indices for _, indices in data.whole_images(40, batch_size=2)])
-    assert sorted(indices.tolist()) == list(range(len(data.test)))
 
 
 def test_a_batch_larger_than_the_data_set_is_refused(make_tree: MakeTree) -> None:

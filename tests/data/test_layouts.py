@@ -133,8 +133,26 @@ def test_the_fingerprint_tells_labels_names_and_validation_sizes(make_tree: Make
     with (root / "val/cat/cat_000.png").open("ab") as file:
         file.write(b"more")
     prints.append(class_folders(root, 0.0).fingerprint())
-    (root / "train/cat/cat_000.png").rename(root / "train/cat/cat_999.png")
+    (root / "val/cat/cat_000.png").rename(root / "val/cat/cat_999.png")
     prints.append(class_folders(root, 0.0).fingerprint())
     assert len(set(prints)) == 3
     moved = root.rename(root.with_name("elsewhere"))
     assert class_folders(moved, 0.0).fingerprint() == prints[-1]
+
+
+def test_the_training_images_have_a_fingerprint_of_their_own(make_tree: MakeTree) -> None:
+    make_tree("val", images=2)
+    root = make_tree("train")
+    before = class_folders(root, 0.0)
+    (root / "train/cat/cat_000.png").rename(root / "train/cat/cat_999.png")
+    after = class_folders(root, 0.0)
+    assert before.fingerprint() == after.fingerprint()
+    assert before.train_fingerprint() != after.train_fingerprint()
+
+
+def test_the_validation_images_are_enough_for_an_evaluation(make_tree: MakeTree) -> None:
+    root = make_tree("val", images=2)
+    for images in (class_folders(root, 0.0, val_only=True), imagenet(root, val_only=True)):
+        assert (images.classes, len(images.train), len(images.val)) == (["cat", "dog", "owl"], 0, 6)
+    with pytest.raises(UserError, match="has val/ but no train/"):
+        class_folders(root, 0.0)

@@ -4,12 +4,13 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import nn
 
-from vggsuite.data.preprocessing import Preprocessing
-from vggsuite.evaluation.dense import dense_posteriors, predict, score_map
+from vggsuite.evaluation.dense import dense_posteriors, score_map
+from vggsuite.evaluation.inference import prepare
 from vggsuite.models.initialisation import draw_weights
 from vggsuite.models.vgg import VGG
+from vggsuite.protocol import Average, Method, Protocol
 
 
 def make_net(**factors: Any) -> VGG:
@@ -52,40 +53,43 @@ def test_a_place_of_the_map_sees_its_own_crop() -> None:
 def test_the_scores_are_averaged_before_or_after_the_soft_max() -> None:
     net, images = make_net(crop=32, num_pools=3), torch.randn(2, 3, 48, 64)
     scores = score_map(net, images)
-    before, after = (dense_posteriors(net, images, flip=False, average=a) for a in ("scores", "posteriors"))
+    before, after = (dense_posteriors(net, images, average) for average in Average)
     assert torch.allclose(before, scores.mean(dim=(2, 3)).softmax(dim=1))
     assert torch.allclose(after, scores.softmax(dim=1).mean(dim=(2, 3)))
     assert not torch.allclose(before, after)
 
 
-def test_flips_are_averaged_as_posteriors() -> None:
-    net, images = make_net(crop=32, num_pools=3), torch.randn(2, 3, 48, 64)
-    plain, mirrored = (dense_posteriors(net, i, flip=False) for i in (images, images.flip(-1)))
-    assert torch.allclose(dense_posteriors(net, images, flip=True), (plain + mirrored) / 2)
+def test_without_padding_effects_it_is_the_mean_over_sliding_windows() -> None:
+    """Where a convolution sees no neighbours, a place of the map is just the forward pass of its crop."""
+    net = make_net(crop=32, num_pools=3)
+    with torch.no_grad():
+        for layer in net.features:
+            if isinstance(layer, nn.Conv2d):
+                layer.weight *= torch.tensor([[0.0, 0, 0], [0, 1, 0], [0, 0, 0]])
+    image = torch.randn(1, 3, 48, 64)
+    windows = image.unfold(2, 32, net.stride).unfold(3, 32, net.stride)  # [1, 3, h, w, 32, 32]
+    with torch.inference_mode():
+        scores = score_map(net, image)
+        expected = net(windows.permute(0, 2, 3, 1, 4, 5).reshape(-1, 3, 32, 32))
+    assert scores.shape[2:] == (3, 5)
+    assert torch.allclose(scores.flatten(2)[0].T, expected, atol=1e-5)
 
 
-def run_predict(batches: list[tuple[Tensor, Tensor]]) -> Tensor:
-    return predict(
-        make_net(crop=32, num_pools=3),
-        Preprocessing([100.0, 110.0, 120.0]),
-        batches,
-        num_images=3,
-        num_classes=5,
-        device=torch.device("cpu"),
-        flip=False,
-        average="scores",
-    )
+def test_with_padding_only_places_near_a_windows_border_differ() -> None:
+    """What dense evaluation sees beyond a window, a crop replaces by its padding; far from it they agree."""
+    net = make_net(crop=256, num_pools=3)
+    image = torch.randn(1, 3, 256, 512)
+    with torch.inference_mode():
+        whole, crop = net.features(image)[..., :32], net.features(image[..., :256])
+    difference = (whole - crop).abs().amax(dim=(0, 1, 2))
+    assert difference[-1] > 1e-3
+    assert difference[:16].max() < 1e-5  # 128 pixels and more from the border, beyond A's receptive field
 
 
-def test_predictions_come_in_the_order_of_the_data_set() -> None:
-    pictures = torch.randint(0, 256, (3, 3, 40, 40), dtype=torch.uint8)
-    in_order = run_predict([(pictures, torch.arange(3))])
-    shuffled = run_predict([(pictures[[2]], torch.tensor([2])), (pictures[[1, 0]], torch.tensor([1, 0]))])
-    assert torch.allclose(in_order, shuffled, atol=1e-6)
-    assert torch.allclose(in_order.sum(dim=1), torch.ones(3))
-
-
-def test_a_missing_image_is_an_error() -> None:
-    pictures = torch.zeros(2, 3, 40, 40, dtype=torch.uint8)
-    with pytest.raises(RuntimeError, match="1 of 3 images"):
-        run_predict([(pictures, torch.tensor([0, 2]))])
+def test_ceil_mode_adds_a_place_where_the_side_is_no_multiple_of_the_stride() -> None:
+    net, images = make_net(crop=32, num_pools=3), torch.randn(1, 3, 40, 52)
+    shapes = []
+    for ceil_mode in (False, True):
+        prepare(net, Protocol(Method.dense, (40,), flip=False, ceil_mode=ceil_mode), torch.device("cpu"))
+        shapes.append(score_map(net, images).shape[2:])
+    assert shapes == [(2, 3), (2, 4)]

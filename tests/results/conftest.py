@@ -1,15 +1,22 @@
-"""Records of runs that never were, for tests of tables."""
+"""Records of runs and evaluations that never were, for tests of tables."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from vggsuite.results.record import PREDICTIONS_FILE, Record, write_record
+from vggsuite.protocol import Method, Protocol
+from vggsuite.results.predictions import PREDICTIONS_FILE
+from vggsuite.results.record import Evaluation, Record, evaluation_folder, write_evaluation, write_record
 
 MakeRun = Callable[..., Path]
+MakeEvaluation = Callable[..., Path]
+STATE = {"git_commit": "0123456789abcdef", "git_dirty": False, "started": "2026-01-01T00:00:00+00:00"}
+IMAGES = {"name": "digits", "fingerprint": "0123456789abcdef", "num_classes": 10}
+DENSE = Protocol(Method.dense, (37,), flip=False)
 
 
 def make_record(experiment: str, **changes: Any) -> Record:
@@ -20,34 +27,70 @@ def make_record(experiment: str, **changes: Any) -> Record:
         "command": f"python src/train.py experiment={experiment}",
         "model": {"depth": 11, "parameters": 3_740_000},
         "train_scale": [37, 37],
-        "test": {"protocol": "dense", "scales": [37], "flip": False, "average": "scores"},
-        "data": {"name": "digits", "fingerprint": "0123456789abcdef", "num_classes": 10, "num_test": 200, "crop": 32},
+        "test": asdict(DENSE),
+        "data": IMAGES | {"train_fingerprint": "89abcdef", "num_test": 200, "crop": 32},
         "recipe": {},
         "init": {},
-        "metrics": {"top1_error": 10.0, "top5_error": 1.0, "num_images": 200},
+        "metrics": metrics(range(20)),
         "selection": {},
         "cost": {"wall_seconds": 75.0},
-        "environment": {"git_commit": "0123456789abcdef", "git_dirty": False, "started": "2026-01-01T00:00:00+00:00"},
+        "environment": STATE,
     }
     return Record(**(content | changes))
 
 
 @pytest.fixture
-def make_run(tmp_path: Path) -> MakeRun:
+def make_run(tmp_path: Path, make_evaluation: MakeEvaluation) -> MakeRun:
     """Write the folder of a run of which the images of indices `wrong`, out of 200, were classified wrongly."""
 
     def make(experiment: str, wrong: range = range(20), **changes: Any) -> Path:
         record = make_record(experiment, **({"metrics": metrics(wrong)} | changes))
-        folder = tmp_path / "runs" / record.data["name"] / f"{experiment}{record.variant}" / f"seed_{record.seed}"
+        folder = tmp_path / "runs" / record.name
         folder.mkdir(parents=True)
-        rank = np.zeros(200, int)
-        rank[wrong] = 1
-        np.savez(folder / PREDICTIONS_FILE, rank=rank)
         write_record(record, folder)
+        data = {key: record.data.get(key, 10) for key in IMAGES}
+        make_evaluation(folder, DENSE, wrong, command=record.command, data=data)
         return folder
 
     return make
 
 
-def metrics(wrong: range) -> dict[str, float]:
-    return {"top1_error": len(wrong) / 2, "top5_error": len(wrong) / 20, "num_images": 200}
+@pytest.fixture
+def make_evaluation() -> MakeEvaluation:
+    """Write an evaluation of the run in `folder`, or, without a protocol, the fusion in `folder`."""
+
+    def make(folder: Path, protocol: Protocol | None, wrong: range, **changes: Any) -> Path:
+        place = evaluation_folder(folder, protocol) if protocol else folder
+        place.mkdir(parents=True)
+        name = str(place).partition("runs/")[2]
+        content: dict[str, Any] = {
+            "name": name,
+            "of": [{"run": str(folder).partition("runs/")[2], "started": STATE["started"], "sha256": "0"}],
+            "protocol": asdict(protocol) if protocol else {"method": "dense"},
+            "members": [],
+            "command": f"python src/evaluate.py {name}",
+            "data": IMAGES,
+            "metrics": metrics(wrong),
+            "published": [],
+            "cost": {},
+            "environment": STATE,
+        }
+        ranks = np.zeros(200, int)
+        ranks[wrong] = 1
+        np.savez(place / PREDICTIONS_FILE, ranks=ranks)
+        write_evaluation(Evaluation(**(content | changes)), place)
+        return place
+
+    return make
+
+
+def metrics(wrong: range) -> dict[str, Any]:
+    top1, top5 = len(wrong) / 2, len(wrong) / 20
+    return {
+        "top1_error": top1,
+        "top1_interval": [top1 - 1, top1 + 2],
+        "top5_error": top5,
+        "top5_interval": [max(0, top5 - 1), top5 + 1],
+        "num_images": 200,
+        "confidence": 0.95,
+    }

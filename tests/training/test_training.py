@@ -8,16 +8,17 @@ import lightning as L
 import pytest
 import torch
 
-from vggsuite.config import DataConfig, Distribution, Layout, RecipeConfig, TrainConfig
+from vggsuite.config import DataConfig, Distribution, Layout, RecipeConfig
 from vggsuite.data.datasets import TrainingViews
 from vggsuite.data.layouts import class_folders
 from vggsuite.data.module import ImageData
 from vggsuite.data.preprocessing import Preprocessing
+from vggsuite.devices import check_devices
 from vggsuite.errors import UserError
 from vggsuite.models.vgg import VGG
 from vggsuite.training.callbacks import EpochLines, Stopwatch
-from vggsuite.training.devices import check_devices
 from vggsuite.training.module import Classification
+from vggsuite.training.trainer_settings import check_batch, check_trainer_arguments
 
 MakeTree = Callable[..., Path]
 MEAN = [128.0, 128.0, 128.0]
@@ -116,18 +117,24 @@ def test_the_optimiser_is_the_papers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "multirun", "told"),
+    ("changes", "told"),
     [
-        ({"devices": "auto"}, False, "trainer.devices=auto is no count"),
-        ({"accumulate_grad_batches": 0}, False, "trainer.accumulate_grad_batches=0 is no count"),
-        ({"devices": 10_000}, False, "asks for more than the"),
-        ({"accumulate_grad_batches": 3}, False, "recipe.batch_size=4 is the global batch .* a multiple of 3"),
-        ({"accelerator": "mps"}, False, "allowed: auto, cpu, gpu"),
-        ({"max_epochs": 3}, False, "use instead: recipe.epochs"),
-        ({"devics": 2}, False, "trainer.devics is no argument"),
+        ({"devices": "auto"}, "trainer.devices=auto is no count"),
+        ({"accumulate_grad_batches": 0}, "trainer.accumulate_grad_batches=0 is no count"),
+        ({"devices": 10_000}, "asks for more than the"),
+        ({"accumulate_grad_batches": 3}, "recipe.batch_size=4 is the global batch .* a multiple of 3"),
+        ({"accelerator": "mps"}, "allowed: auto, cpu, gpu"),
+        ({"max_epochs": 3}, "use instead: recipe.epochs"),
+        ({"devics": 2}, "trainer.devics is no argument"),
     ],
 )
-def test_what_a_machine_cannot_give_is_refused(changes: dict[str, Any], multirun: bool, told: str) -> None:
+def test_what_a_machine_cannot_give_is_refused(changes: dict[str, Any], told: str) -> None:
     trainer = {"accelerator": "cpu", "devices": 1, "num_nodes": 1, "accumulate_grad_batches": 1, "strategy": "auto"}
+
+    def check(trainer: dict[str, Any]) -> None:
+        check_trainer_arguments(trainer)
+        check_devices(trainer)
+        check_batch(recipe().batch_size, trainer, multirun=False)
+
     with pytest.raises(UserError, match=told):
-        check_devices(TrainConfig(recipe=recipe(), trainer=trainer | changes), multirun=multirun)
+        check(trainer | changes)

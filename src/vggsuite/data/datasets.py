@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from vggsuite.data import views
-from vggsuite.data.images import image_size, read_image
+from vggsuite.data.images import read_image
 from vggsuite.data.layouts import Samples
 from vggsuite.data.scale import Scale
 
@@ -61,17 +61,6 @@ class WholeImages(Dataset[tuple[Tensor, int]]):
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         return channels_first(views.rescaled(read_image(self.samples.paths[index]), self.side)), index
-
-    def batches_of_one_shape(self, batch_size: int) -> list[list[int]]:
-        """Index batches in each of which all rescaled images have the same height and width."""
-        shapes: dict[tuple[int, int], list[int]] = {}
-        for index, path in enumerate(self.samples.paths):
-            shapes.setdefault(views.rescaled_size(*image_size(path), self.side), []).append(index)
-        return [
-            indices[start : start + batch_size]
-            for indices in shapes.values()
-            for start in range(0, len(indices), batch_size)
-        ]
 
 
 class EpochBatches(Sampler[list[tuple[int, int]]]):

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from vggsuite.errors import UserError
+from vggsuite.errors import UserError, first_line
 
 SIXTEEN_BIT_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 ORIENTATION_TAG = 0x0112
@@ -53,5 +53,5 @@ def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
 
 
 def unreadable(path: str | os.PathLike[str], error: Exception) -> str:
-    reason = "no such file" if isinstance(error, FileNotFoundError) else str(error).splitlines()[0].rstrip(".")
+    reason = "no such file" if isinstance(error, FileNotFoundError) else first_line(error)
     return f"{Path(path)} cannot be read as an image ({reason}); mend the file or take it out of the data set."

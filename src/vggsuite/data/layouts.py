@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,34 +26,55 @@ class Samples:
         return len(self.paths)
 
 
+NO_IMAGES = Samples([], [])
+
+
 @dataclass(frozen=True)
 class ImageSet:
-    """A data set for classification: class names in order, and its two published splits."""
+    """A data set for classification: class names in order, and its two published splits (`train` is empty where only
+    the validation images were asked for)."""
 
     root: Path
     classes: list[str]
     train: Samples
     val: Samples
 
+    def val_names(self) -> list[str]:
+        """The validation images' paths below the root."""
+        return names_below(self.root, self.val)
+
     def fingerprint(self) -> str:
-        """SHA-256 over the class names, every image's path below the root and label, and the size in bytes of every
-        validation image: what a figure on the validation images depends on."""
-        digest = hashlib.sha256("\n".join(self.classes).encode())
-        for split in (self.train, self.val):
-            for path, label in zip(split.paths, split.labels, strict=True):
-                size = Path(path).stat().st_size if split is self.val else ""
-                digest.update(f"{Path(path).relative_to(self.root)}\0{label}\0{size}\n".encode())
-        return digest.hexdigest()
+        """SHA-256 over the class names and every validation image's name, label and size in bytes: what a figure on
+        the validation images depends on, the net aside."""
+        sizes = [Path(path).stat().st_size for path in self.val.paths]
+        return digest(self.classes, *zip(self.val_names(), self.val.labels, sizes, strict=True))
+
+    def train_fingerprint(self) -> str:
+        """SHA-256 over the class names and every training image's name and label."""
+        return digest(self.classes, *zip(names_below(self.root, self.train), self.train.labels, strict=True))
 
 
-def class_folders(root: Path, val_fraction: float) -> ImageSet:
+def names_below(root: Path, samples: Samples) -> list[str]:
+    """The images' paths below `root`."""
+    return [Path(path).relative_to(root).as_posix() for path in samples.paths]
+
+
+def digest(*rows: Iterable[object]) -> str:
+    """SHA-256 over rows of fields."""
+    return hashlib.sha256("\n".join("\0".join(map(str, row)) for row in rows).encode()).hexdigest()
+
+
+def class_folders(root: Path, val_fraction: float, *, val_only: bool = False) -> ImageSet:
     """`train/<class>/*` and `val/<class>/*` below `root`, or one tree `<class>/*` of which the last `val_fraction` of
-    every class's sorted files is the validation split.
+    every class's sorted files is the validation split. With `val_only`, `val/` is enough.
 
     Raises:
         UserError: where nothing is found, a class is empty, or train and val differ in their classes.
     """
     require_folder(root)
+    if val_only and (root / "val").is_dir():
+        classes, val = read_tree(root / "val")
+        return ImageSet(root, classes, NO_IMAGES, val)
     if (root / "train").is_dir() and (root / "val").is_dir():
         return two_trees(root, root / "train", root / "val")
     for split in ("train", "val"):
@@ -73,9 +95,10 @@ def class_folders(root: Path, val_fraction: float) -> ImageSet:
     return ImageSet(root, classes, train, val)
 
 
-def imagenet(root: Path) -> ImageSet:
+def imagenet(root: Path, *, val_only: bool = False) -> ImageSet:
     """ILSVRC-2012 below `root`: class folders for train and val, or the Kaggle layout (`Data/CLS-LOC` with flat val
     and `LOC_val_solution.csv`, also inside `ILSVRC/`). Classes are in the standard order, that of their WordNet ids.
+    With `val_only`, the validation part of either is enough.
 
     Raises:
         UserError: as `class_folders`, and where only the original tar files are found.
@@ -83,7 +106,9 @@ def imagenet(root: Path) -> ImageSet:
     require_folder(root)
     for images in (root / KAGGLE_IMAGES, root / "ILSVRC" / KAGGLE_IMAGES):
         if images.is_dir():
-            return kaggle(root, images)
+            return kaggle(root, images, val_only=val_only)
+    if val_only and (root / "val").is_dir():
+        return class_folders(root, val_fraction=0.0, val_only=True)
     if not (root / "train").is_dir() and any((root / name).is_file() for name in TAR_FILES):
         raise UserError(
             f"data.root={root} holds the original tar files, not yet unpacked; unpack them with: "
@@ -91,35 +116,36 @@ def imagenet(root: Path) -> ImageSet:
         )
     if not (root / "train").is_dir():
         raise UserError(
-            f"data.root={root} holds no ILSVRC-2012: neither train/ and val/, nor {KAGGLE_IMAGES}/, nor its tar files; "
-            "type data.root=<folder>."
+            f"data.root={root} holds no ILSVRC-2012: neither {'' if val_only else 'train/ and '}val/, nor "
+            f"{KAGGLE_IMAGES}/, nor its tar files; type data.root=<folder>."
         )
     return class_folders(root, val_fraction=0.0)
 
 
-def kaggle(root: Path, images: Path) -> ImageSet:
+def kaggle(root: Path, images: Path, *, val_only: bool) -> ImageSet:
     """The layout of Kaggle's ImageNet competition: `images`/train/<class>/*, `images`/val/* and a csv of labels."""
-    classes, train = read_tree(images / "train")
     csv_file = next((p for p in (root / KAGGLE_VAL_LABELS, images.parents[2] / KAGGLE_VAL_LABELS) if p.is_file()), None)
     if csv_file is None:
         raise UserError(
             f"{root / KAGGLE_VAL_LABELS} is missing, without which {images / 'val'} has no labels; put it there."
         )
-    class_index = {name: index for index, name in enumerate(classes)}
-    paths, labels = [], []
     with csv_file.open(newline="") as lines:
-        for row in sorted(csv.DictReader(lines), key=lambda row: row["ImageId"]):
-            name = row["PredictionString"].split()[0]
-            if name not in class_index:
-                raise UserError(f"{csv_file} names class {name}, which {images / 'train'} does not have; add it there.")
-            paths.append(str(images / "val" / f"{row['ImageId']}.JPEG"))
-            labels.append(class_index[name])
-    present = (
-        sum(1 for file in (images / "val").iterdir() if file.name.endswith(".JPEG")) if (images / "val").is_dir() else 0
-    )
-    if present != len(paths):
-        raise UserError(f"{images / 'val'} holds {present} JPEG images and {csv_file.name} {len(paths)}; complete it.")
-    return ImageSet(root, classes, train, Samples(paths, labels))
+        class_of = {row["ImageId"]: row["PredictionString"].split()[0] for row in csv.DictReader(lines)}
+    if not val_only:
+        classes, train = read_tree(images / "train")
+    else:
+        train_folder = images / "train"
+        classes, train = class_names(train_folder) if train_folder.is_dir() else sorted({*class_of.values()}), NO_IMAGES
+    class_index = {name: index for index, name in enumerate(classes)}
+    unknown = next((name for name in class_of.values() if name not in class_index), None)
+    if unknown:
+        raise UserError(f"{csv_file} names class {unknown}, which {images / 'train'} does not have; add it there.")
+    names = sorted(class_of)
+    present = sum(1 for _ in (images / "val").glob("*.JPEG"))
+    if present != len(names):
+        raise UserError(f"{images / 'val'} holds {present} JPEG images and {csv_file.name} {len(names)}; complete it.")
+    paths = [str(images / "val" / f"{name}.JPEG") for name in names]
+    return ImageSet(root, classes, train, Samples(paths, [class_index[class_of[name]] for name in names]))
 
 
 def two_trees(root: Path, train_folder: Path, val_folder: Path) -> ImageSet:
@@ -137,10 +163,7 @@ def two_trees(root: Path, train_folder: Path, val_folder: Path) -> ImageSet:
 
 def read_tree(folder: Path) -> tuple[list[str], Samples]:
     """Class names (folder names in sorted order) and image files of `folder`/<class>/**."""
-    require_folder(folder)
-    classes = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    if not classes:
-        raise UserError(f"{folder} holds no class folders; allowed: one folder of images for each class (data.root).")
+    classes = class_names(folder)
     index = {name: label for label, name in enumerate(classes)}
     found_files = make_dataset(str(folder), index, extensions=IMG_EXTENSIONS, allow_empty=True)
     samples = [(path, label) for path, label in found_files if not hidden(Path(path).relative_to(folder))]
@@ -152,6 +175,19 @@ def read_tree(folder: Path) -> tuple[list[str], Samples]:
             f"({' '.join(IMG_EXTENSIONS)}) or remove the folder."
         )
     return classes, Samples([path for path, _ in samples], [label for _, label in samples])
+
+
+def class_names(folder: Path) -> list[str]:
+    """The names of the class folders in `folder`, sorted.
+
+    Raises:
+        UserError: where there are none.
+    """
+    require_folder(folder)
+    classes = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    if not classes:
+        raise UserError(f"{folder} holds no class folders; allowed: one folder of images for each class (data.root).")
+    return classes
 
 
 def hidden(path: Path) -> bool:

@@ -1,56 +1,26 @@
-"""One data module for every data set: finds the images, splits off the held-out slice, and serves views of them."""
+"""One data module for every data set: splits off the held-out slice, and serves views of the images."""
 
-from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
 from torch.utils.data import DataLoader, Subset
 
-from vggsuite.config import DataConfig, Layout
-from vggsuite.data import layouts
-from vggsuite.data.datasets import CentreCrops, EpochBatches, TrainingViews, WholeImages
-from vggsuite.data.digits import VERSION, embed_digits
+from vggsuite.config import DataConfig
+from vggsuite.data.datasets import CentreCrops, EpochBatches, TrainingViews
 from vggsuite.data.layouts import ImageSet, split_samples
 from vggsuite.data.scale import parse_scale
 from vggsuite.errors import UserError
-
-
-def find_images(config: DataConfig) -> ImageSet:
-    """The images of the data set that `config` names; the embedded one is drawn on first use.
-
-    Raises:
-        UserError: where nothing is found, or not what `config` expects.
-    """
-    root = Path(config.root).expanduser()
-    match config.layout:
-        case Layout.digits:
-            root = root / f"v{VERSION}"
-            embed_digits(root)
-            images = layouts.imagenet(root)
-        case Layout.imagenet:
-            images = layouts.imagenet(root)
-        case Layout.folder:
-            images = layouts.class_folders(root, config.val_fraction)
-    found = {"classes": len(images.classes), "train": len(images.train), "val": len(images.val)}
-    for part, expected in config.expected.items():
-        if found[part] != expected:
-            raise UserError(
-                f"data.root={config.root} holds {found[part]} {part} where data={config.name} has {expected}; complete "
-                f"it, or say that this is meant: data.expected.{part}={found[part]}."
-            )
-    return images
-
 
 VAL_BATCH = 256
 
 
 class ImageData(L.LightningDataModule):
-    """Loaders of the three parts of a data set.
+    """Loaders of what training sees of a data set.
 
     `train`: the published training split less the held-out slice; `val`: that slice, by which learning-rate drops and
-    the best checkpoint are chosen; `test`: the published validation split, which is reported. With `select_on_test`
-    the held-out slice stays in training and `val` is `test`, as the paper did.
+    the best checkpoint are chosen. The published validation split, `images.val`, is what is reported; with
+    `select_on_test` it serves as `val` as well, and the held-out slice stays in training, as the paper did.
 
     Args:
         images: the data set.
@@ -69,7 +39,6 @@ class ImageData(L.LightningDataModule):
         self.train, self.val = images.train, images.val
         if not select_on_test:
             self.train, self.val = split_samples(images.train, config.held_out)
-        self.test = images.val
         if len(self.train) < batch_size:
             raise UserError(
                 f"recipe.batch_size={batch_size} exceeds the {len(self.train)} training images; allowed: up to that."
@@ -103,15 +72,6 @@ class ImageData(L.LightningDataModule):
         dataset = CentreCrops(self.val, side=self.scale.middle, crop=self.config.crop)
         share = Subset(dataset, range(self.rank, len(dataset), self.num_devices))
         return self.loader(share, batch_size=VAL_BATCH, persistent_workers=self.config.num_workers > 0)
-
-    def test_scale(self, asked: int | None) -> int:
-        """Q in pixels: the one that was asked for, or what goes with S."""
-        return asked or self.scale.middle
-
-    def whole_images(self, side: int, batch_size: int) -> DataLoader[Any]:
-        """Batches of (uint8 [N, 3, height, width], indices [N]) of the test images, their smallest side `side`."""
-        dataset = WholeImages(self.test, side=side)
-        return self.loader(dataset, batch_sampler=dataset.batches_of_one_shape(batch_size))
 
     @property
     def rank(self) -> int:

@@ -23,6 +23,14 @@ class Scale(NamedTuple):
         """The single test scale Q that goes with S: S itself, or 0.5 (Smin + Smax) of a jittered one (section 4.1)."""
         return (self.low + self.high) // 2
 
+    def several(self, crop: int) -> list[int]:
+        """The three test scales that go with S (section 4.2): S - 32, S and S + 32 of a fixed one, 32 being a seventh
+        of the paper's crop; Smin, 0.5 (Smin + Smax) and Smax of a jittered one."""
+        if self.low < self.high:
+            return [self.low, self.middle, self.high]
+        step = round(crop / 7)
+        return [self.low - step, self.low, self.low + step]
+
 
 def parse_scale(value: Any, crop: int) -> Scale:
     """The pixels meant by a word of `WORDS`, by a number (a fixed S) or by a pair of numbers (a jittered S).
@@ -47,6 +55,39 @@ def parse_scale(value: Any, crop: int) -> Scale:
     if high > MAX_CROPS * crop:
         refuse(value, f"is more than {MAX_CROPS} times the crop of {crop} pixels")
     return Scale(low, high)
+
+
+def parse_test_scales(value: Any, train: Scale, crop: int) -> list[int]:
+    """Every Q in pixels meant by "single" (the one that goes with S, Table 3), "multi" (the three that do, Table 4), a
+    number or a list of numbers.
+
+    Raises:
+        UserError: for anything else, for a Q twice, and for a Q that the net cannot see or that fills the memory.
+    """
+    match value:
+        case "single":
+            scales = [train.middle]
+        case "multi":
+            scales = train.several(crop)
+        case _:
+            numbers = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+            if not numbers or not all(map(is_integer, numbers)):
+                refuse_test_scales(value, "is no list of test scales", crop)
+            scales = list(map(int, numbers))
+    if min(scales) < crop:
+        refuse_test_scales(value, f"has Q = {min(scales)}, below the net's smallest input of {crop} pixels", crop)
+    if max(scales) > MAX_CROPS * crop:
+        refuse_test_scales(value, f"has Q = {max(scales)}, more than {MAX_CROPS} crops of {crop} pixels", crop)
+    if len(set(scales)) < len(scales):
+        refuse_test_scales(value, "has one Q twice", crop)
+    return sorted(scales)
+
+
+def refuse_test_scales(value: Any, why: str, crop: int) -> NoReturn:
+    raise UserError(
+        f"scales={value} {why}; allowed: single, multi, or numbers of pixels from {crop} on "
+        f"(scales=[{crop},{crop + round(crop / 7)}])."
+    )
 
 
 def is_integer(value: Any) -> bool:

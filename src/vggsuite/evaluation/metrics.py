@@ -1,6 +1,11 @@
-"""Top-k errors, counted without ties in doubt."""
+"""Errors in percent, their intervals, and where they fall."""
 
+from typing import Any
+
+import torch
+from scipy.stats import binomtest
 from torch import Tensor
+from torchmetrics.functional.classification import multiclass_confusion_matrix, multiclass_stat_scores
 
 
 def rank_of_label(scores: Tensor, labels: Tensor) -> Tensor:
@@ -15,3 +20,36 @@ def rank_of_label(scores: Tensor, labels: Tensor) -> Tensor:
 def top_k_error(ranks: Tensor, k: int) -> float:
     """Top-k error in percent of ranks [N] as `rank_of_label` gives them."""
     return 100 * (ranks >= k).double().mean().item()
+
+
+def num_hits(posteriors: Tensor, labels: Tensor, k: int) -> Tensor:
+    """Of every class, how many images had it among their k best: int64 [classes]."""
+    num_classes = posteriors.shape[1]
+    counts = multiclass_stat_scores(posteriors, labels, num_classes, top_k=min(k, num_classes), average="none")
+    return counts[:, 0]
+
+
+def errors(posteriors: Tensor, labels: Tensor, *, confidence: float) -> dict[str, Any]:
+    """Top-1 and top-5 error in percent, each with its interval (Wilson's, over images), and the number of images."""
+    num_images = len(labels)
+    found: dict[str, Any] = {"num_images": num_images, "confidence": confidence}
+    for k in (1, 5):
+        wrong = num_images - int(num_hits(posteriors, labels, k).sum())
+        interval = binomtest(wrong, num_images).proportion_ci(confidence, method="wilson")
+        found[f"top{k}_error"] = 100 * wrong / num_images
+        found[f"top{k}_interval"] = [100 * interval.low, 100 * interval.high]
+    return found
+
+
+def per_class(posteriors: Tensor, labels: Tensor) -> dict[str, list[float]]:
+    """Of every class the number of images, and their top-1 and top-5 error in percent (nan without images)."""
+    counts = torch.bincount(labels, minlength=posteriors.shape[1])
+    found: dict[str, list[float]] = {"images": counts.tolist()}
+    for k in (1, 5):
+        found[f"top{k}_error"] = (100 * (1 - num_hits(posteriors, labels, k).double() / counts)).tolist()
+    return found
+
+
+def confusion_matrix(posteriors: Tensor, labels: Tensor) -> Tensor:
+    """How many images of each class (row) were taken for each (column): int64 [classes, classes]."""
+    return multiclass_confusion_matrix(posteriors.argmax(dim=1), labels, num_classes=posteriors.shape[1])

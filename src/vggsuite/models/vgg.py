@@ -57,7 +57,7 @@ class VGG(nn.Module):
     ) -> None:
         super().__init__()
         blocks = block_kernels(depth, conv1x1=conv1x1)
-        self.crop = crop
+        self.crop, self.batch_norm = crop, batch_norm
         self.stride = 2**num_pools
         self.map_side = crop // self.stride
         if self.map_side == 0:

@@ -1,21 +1,21 @@
-"""What the paper concludes from Table 3, and what our runs say of it, each with an interval."""
+"""What the paper concludes from Tables 3 to 6, and what our results say of it, each with an interval."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from vggsuite.results.paper import paper
-from vggsuite.results.record import PREDICTIONS_FILE
+from vggsuite.results.collection import BySeed, Result, Results
+from vggsuite.results.experiments import experiment_of, paper_top1, printed_rows
+from vggsuite.results.predictions import load_ranks
 from vggsuite.results.statistics import Estimate, paired_over_images, paired_over_seeds
-from vggsuite.results.table3 import Runs, experiment_of
+from vggsuite.results.tables import scale_text
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim of section 4.1: the top-1 error of experiment `ours` less that of `other` is below zero, or, where it
-    is claimed that something does not help, not below zero."""
+    """A claim: the top-1 error of experiment `ours` less that of `other` is below zero, or, where it is claimed that
+    something does not help, not below zero."""
 
     text: str
     ours: str
@@ -23,7 +23,7 @@ class Claim:
     helps: bool = True
 
 
-CLAIMS = (
+DEPTH_AND_SCALE = (
     Claim("LRN does not help: A-LRN against A", "table3/a_lrn", "table3/a", helps=False),
     Claim("depth helps: B (13) against A (11)", "table3/b", "table3/a"),
     Claim("depth helps: E (19) against A (11)", "table3/e", "table3/a"),
@@ -35,11 +35,41 @@ CLAIMS = (
         for s, suffix in ((256, ""), (384, "_384"))
     ),
 )
+SEVERAL_SCALES = (
+    *(
+        Claim(f"several Q beat one: {net}, S = {scale_text(s)}", experiment_of(4, row), experiment_of(3, row))
+        for row in printed_rows(4)
+        for net, s in [(row["model"], row["train_s"])]
+    ),
+    *(
+        Claim(f"scale jitter beats fixed S = 384: {net.upper()}", f"table4/{net}_multi", f"table4/{net}_384")
+        for net in "cde"
+    ),
+)
+METHODS = tuple(
+    claim
+    for net in "de"
+    for claim in (
+        Claim(f"multi-crop beats dense: {net.upper()}", f"table5/{net}_multi_crop", f"table5/{net}_dense"),
+        Claim(f"both beat dense alone: {net.upper()}", f"table5/{net}_both", f"table5/{net}_dense"),
+        Claim(f"both beat multi-crop alone: {net.upper()}", f"table5/{net}_both", f"table5/{net}_multi_crop"),
+    )
+)
+FUSION = (
+    *(
+        Claim(f"D and E together beat E, {method}", f"table6/{method}", f"table5/e_{method}")
+        for method in ("dense", "multi_crop", "both")
+    ),
+    Claim("two jittered nets beat the seven of the submission, dense", "table6/dense", "table6/submission"),
+    Claim("both beat dense alone: D and E together", "table6/both", "table6/dense"),
+)
+CLAIMS: dict[int, Sequence[Claim]] = {3: DEPTH_AND_SCALE, 4: SEVERAL_SCALES, 5: METHODS, 6: FUSION, 7: ()}
+SECTIONS = {3: "4.1", 4: "4.2", 5: "4.3", 6: "4.4"}
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A claim, the paper's difference in points, ours with its interval (None without runs), and what follows."""
+    """A claim, the paper's difference in points, ours with its interval (None without results), and what follows."""
 
     claim: Claim
     paper: float
@@ -47,7 +77,7 @@ class Finding:
 
     @property
     def verdict(self) -> str:
-        """ "agrees", "disagrees", "not resolved" where the interval includes zero, "-" without runs."""
+        """ "agrees", "disagrees", "not resolved" where the interval includes zero, "-" without results."""
         if self.ours is None:
             return "-"
         if not self.ours.resolved:
@@ -55,38 +85,29 @@ class Finding:
         return "agrees" if (self.ours.value < 0) == self.claim.helps else "disagrees"
 
 
-def findings(selected: Mapping[str, Runs], confidence: float) -> list[Finding]:
-    """Every claim with what the runs of `table3.select` say of it."""
-    printed = {
-        experiment_of(row["model"], row["train_s"]): row["top1"] for row in paper()["table_3_single_scale"]["rows"]
-    }
+def findings(number: int, results: Results, confidence: float) -> list[Finding]:
+    """Every claim from Table `number` with what our results say of it."""
     return [
         Finding(
             claim,
-            round(printed[claim.ours] - printed[claim.other], 1),
-            compare(selected.get(claim.ours, {}), selected.get(claim.other, {}), confidence),
+            round(paper_top1(claim.ours) - paper_top1(claim.other), 1),
+            compare(results.get(claim.ours, {}), results.get(claim.other, {}), confidence),
         )
-        for claim in CLAIMS
+        for claim in CLAIMS[number]
     ]
 
 
-def compare(ours: Runs, other: Runs, confidence: float) -> Estimate | None:
-    """The difference in top-1 error of runs paired by seed: over the seeds, or of a single one over its images."""
-    by_seed = {record.seed: folder for folder, record in other.items()}
-    pairs = [(folder, by_seed[record.seed]) for folder, record in ours.items() if record.seed in by_seed]
-    if not pairs:
+def compare(ours: BySeed, other: BySeed, confidence: float) -> Estimate | None:
+    """The difference in top-1 error of results paired by seed: over the seeds, or of a single one over its images."""
+    seeds = sorted(ours.keys() & other.keys())
+    if not seeds:
         return None
-    if len(pairs) == 1:
-        first, second = (top1_wrong(folder) for folder in pairs[0])
-        return paired_over_images(first, second, confidence)
-    errors = [
-        [runs[folder].metrics["top1_error"] for folder in folders]
-        for runs, folders in zip((ours, other), zip(*pairs, strict=True), strict=True)
-    ]
+    if len(seeds) == 1:
+        return paired_over_images(top1_wrong(ours[seeds[0]]), top1_wrong(other[seeds[0]]), confidence)
+    errors = [[side[seed].evaluation.metrics["top1_error"] for seed in seeds] for side in (ours, other)]
     return paired_over_seeds(errors[0], errors[1], confidence)
 
 
-def top1_wrong(folder: Path) -> np.ndarray:
-    """Whether each test image was wrong, bool [N], from the run's saved predictions."""
-    with np.load(folder / PREDICTIONS_FILE) as predictions:
-        return predictions["rank"] > 0
+def top1_wrong(result: Result) -> np.ndarray:
+    """Whether each test image was wrong, bool [N], from the saved predictions."""
+    return load_ranks(result.folder) > 0

@@ -3,9 +3,7 @@
 import os
 import platform
 import resource
-import shlex
 import subprocess
-from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -47,8 +45,3 @@ def peak_memory(gpu: bool) -> dict[str, Any]:
     unit = 1 if platform.system() == "Darwin" else 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     return {"peak_memory_bytes": peak, "peak_memory_of": "process, since its start"}
-
-
-def repeat_command(overrides: Sequence[str]) -> str:
-    """The command line that makes a run of these overrides, to be typed in the project's folder."""
-    return shlex.join(["python", "src/train.py", *overrides])

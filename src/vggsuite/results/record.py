@@ -1,16 +1,20 @@
-"""The record of a finished run, `result.json`: the only source of tables (docs/design.md, contract 2)."""
+"""The records of finished runs, `result.json`, and of evaluations, `evaluation.json`: the only source of tables
+(docs/design.md, contract 2)."""
 
 import json
 import os
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from vggsuite.errors import UserError
+from vggsuite.naming import run_name
+from vggsuite.protocol import Protocol
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 RECORD_FILE = "result.json"
-PREDICTIONS_FILE = "predictions.npz"
+EVALUATION_FILE = "evaluation.json"
+EVALUATIONS = "evaluations"  # the folder of a run's evaluations, in the run's own
 
 
 @dataclass(frozen=True)
@@ -23,12 +27,13 @@ class Record:
         command: what repeats the run.
         model: the net's factors, and its number of `parameters`.
         train_scale: S, [low, high] in pixels.
-        test: `protocol`, `scales` (every Q in pixels), `flip` and `average`.
-        data: `name`, `fingerprint`, `crop`, `mean`, `num_classes` `num_train`, `num_val` and `num_test` images.
+        test: the fields of the `Protocol` of the dense evaluation that ended the run.
+        data: `name`, `fingerprint` of the test images and `train_fingerprint`, `crop`, `mean`, `num_classes`,
+            `num_train`, `num_val` and `num_test` images.
         recipe: the training recipe, with the precision that was chosen.
         init: distribution, layers and, where layers were copied, the `run` they came from, when it `started` and its
             checkpoint's SHA-256.
-        metrics: errors in percent on the test images, and `num_images` behind them.
+        metrics: of that evaluation, see `Evaluation`.
         selection: by what the learning rate and the checkpoint were chosen, with the `best_epoch` (from 1) and its
             error.
         cost: `epochs`, `images_per_second` of training, `wall_seconds` of the whole run, `peak_memory_bytes` with
@@ -55,12 +60,54 @@ class Record:
     @property
     def name(self) -> str:
         """The run's folder below `runs/`."""
-        return f"{self.data['name']}/{self.experiment}{self.variant}/seed_{self.seed}"
+        return run_name(self.data["name"], self.experiment, self.variant, self.seed)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The record of an evaluation: of one net, or of several whose posteriors were averaged.
+
+    Attributes:
+        name: its folder below `runs/`.
+        of: the weights evaluated, one entry a net: for a run of ours its name (`run`), when it `started` and its
+            checkpoint's `sha256`; for published weights `weights`, their name, and `sha256`.
+        protocol: the fields of its `Protocol`; of a fusion, those of its members' that they share.
+        members: the names of the evaluations whose posteriors were averaged; none where images went through the net.
+        command: what repeats it.
+        data: `name`, `fingerprint` and `num_classes` of the data set.
+        metrics: `top1_error` and `top5_error` in percent, `top1_interval` and `top5_interval` with their `confidence`,
+            and `num_images` behind them.
+        published: of published weights, the figures that others printed of them.
+        cost: `images_per_second`, `num_views` of an image, `devices`, `wall_seconds` and `peak_memory_bytes`.
+        environment: as a run's.
+    """
+
+    name: str
+    of: list[dict[str, str]]
+    protocol: dict[str, Any]
+    members: list[str]
+    command: str
+    data: dict[str, Any]
+    metrics: dict[str, Any]
+    published: list[dict[str, Any]]
+    cost: dict[str, Any]
+    environment: dict[str, Any]
+    schema_version: int = SCHEMA_VERSION
+
+
+def evaluation_folder(run: Path, protocol: Protocol) -> Path:
+    """Where the evaluation of a run by `protocol` lies, on the run's own data set."""
+    return run / EVALUATIONS / protocol.name
 
 
 def write_record(record: Record, folder: Path) -> None:
     """Write `result.json` into `folder`, complete or not at all."""
     write_atomically(folder / RECORD_FILE, json.dumps(asdict(record), indent=2) + "\n")
+
+
+def write_evaluation(evaluation: Evaluation, folder: Path) -> None:
+    """Write `evaluation.json` into `folder`, complete or not at all."""
+    write_atomically(folder / EVALUATION_FILE, json.dumps(asdict(evaluation), indent=2) + "\n")
 
 
 def write_atomically(file: Path, text: str) -> None:
@@ -80,13 +127,25 @@ def read_record(folder: Path) -> Record:
         FileNotFoundError: where no run has finished there.
         UserError: for a record of another schema version.
     """
-    content = json.loads((folder / RECORD_FILE).read_text())
-    if content.get("schema_version") != SCHEMA_VERSION or content.keys() != {f.name for f in fields(Record)}:
+    return read(folder / RECORD_FILE, Record)
+
+
+def read_evaluation(folder: Path) -> Evaluation:
+    """The record of the evaluation in `folder`; raises as `read_record`."""
+    return read(folder / EVALUATION_FILE, Evaluation)
+
+
+Kind = TypeVar("Kind", Record, Evaluation)
+
+
+def read(file: Path, kind: type[Kind]) -> Kind:
+    content = json.loads(file.read_text())
+    if content.get("schema_version") != SCHEMA_VERSION or content.keys() != {f.name for f in fields(kind)}:
         raise UserError(
-            f"{folder / RECORD_FILE} is of schema version {content.get('schema_version')}, not {SCHEMA_VERSION}; "
-            "repeat the run (rerun=true)."
+            f"{file} is of schema version {content.get('schema_version')}, not {SCHEMA_VERSION}; repeat what made it "
+            "(rerun=true)."
         )
-    return Record(**content)
+    return kind(**content)
 
 
 def find_records(runs: Path) -> dict[Path, Record]:

@@ -1,8 +1,12 @@
 """What a run's folder holds, and whether a run of these settings has finished in it."""
 
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from omegaconf import OmegaConf
 
 from vggsuite.config import Layout, TrainConfig
@@ -12,13 +16,67 @@ from vggsuite.results.record import RECORD_FILE, write_atomically
 
 CONFIG_FILE = "config.yaml"
 OVERRIDES_FILE = "overrides.yaml"
+CLASSES_FILE = "classes.txt"
 CHECKPOINT = Path("checkpoints/best.ckpt")
 
 
-def save_config(config: TrainConfig, folder: Path) -> None:
-    """Write the resolved config and the overrides it came from."""
+@contextmanager
+def exclusive(folder: Path, *, wait: bool = False) -> Iterator[None]:
+    """Hold `folder`, made if need be, against other processes; the lock goes when the process does, however it ends.
+
+    Args:
+        folder: to be written into.
+        wait: whether to wait for another process that holds it.
+
+    Raises:
+        UserError: where another process holds it and we do not wait.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / ".lock", timeout=-1 if wait else 0):
+            yield
+    except Timeout as error:
+        raise UserError(
+            f"{folder} is being written by another process; wait for it, or train with another seed."
+        ) from error
+
+
+def require_finished(folder: Path, setting: str, command: str = "python src/train.py ...") -> None:
+    """Make sure that a run has finished in `folder`.
+
+    Args:
+        folder: of the run.
+        setting: that named it.
+        command: what makes the run.
+
+    Raises:
+        UserError: where none has.
+    """
+    for file in (RECORD_FILE, CONFIG_FILE, CHECKPOINT):
+        if not (folder / file).is_file():
+            raise UserError(
+                f"{setting}={folder} holds no finished run, for want of {file}; name another, or make it first with: "
+                f"{command}"
+            )
+
+
+def weights_of(name: str, folder: Path, started: str) -> dict[str, str]:
+    """What a record says of the weights of run `name`, which `started` then and lies in `folder`."""
+    return {"run": name, "started": started, "sha256": file_digest(folder / CHECKPOINT)}
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def save_config(config: TrainConfig, classes: Sequence[str], folder: Path) -> None:
+    """Write the resolved config, the overrides it came from, and the names of the classes in the order of the net's
+    outputs."""
     write_atomically(folder / CONFIG_FILE, OmegaConf.to_yaml(OmegaConf.structured(config)))
     write_atomically(folder / OVERRIDES_FILE, OmegaConf.to_yaml(OmegaConf.create(list(config.overrides))))
+    write_atomically(folder / CLASSES_FILE, "".join(f"{name}\n" for name in classes))
 
 
 def is_finished(config: TrainConfig, folder: Path) -> bool:

@@ -1,23 +1,42 @@
 """Nets from the folders of finished runs."""
 
+import pickle
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from vggsuite.config import PROJECT_ROOT, TrainConfig
-from vggsuite.errors import UserError
+from vggsuite.errors import UserError, first_line
 from vggsuite.models.vgg import VGG
-from vggsuite.results.environment import repeat_command
-from vggsuite.results.record import RECORD_FILE, Record, read_record
-from vggsuite.results.run_folder import CHECKPOINT
+from vggsuite.naming import repeat_command
+from vggsuite.results.record import Record, read_record
+from vggsuite.results.run_folder import CHECKPOINT, require_finished
 
 
-def load_weights(folder: Path) -> dict[str, Tensor]:
-    """The weights of the best checkpoint of a run, under torchvision's names."""
-    state: Mapping[str, Tensor] = torch.load(folder / CHECKPOINT, map_location="cpu", weights_only=True)["state_dict"]
-    return {name.removeprefix("net."): value for name, value in state.items()}
+class Checkpoint(NamedTuple):
+    """The best weights of a run, under torchvision's names, and the epoch, from 1, after which they were written."""
+
+    weights: dict[str, Tensor]
+    epoch: int
+
+
+def load_checkpoint(folder: Path) -> Checkpoint:
+    """The best checkpoint of the run in `folder`.
+
+    Raises:
+        UserError: where it is damaged.
+    """
+    try:
+        content: Mapping[str, Any] = torch.load(folder / CHECKPOINT, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise UserError(
+            f"{folder / CHECKPOINT} is damaged ({first_line(error)}); repeat the run with rerun=true."
+        ) from error
+    weights = {name.removeprefix("net."): value for name, value in content["state_dict"].items()}
+    return Checkpoint(weights, int(content["epoch"]) + 1)
 
 
 def build_net(record: Record) -> VGG:
@@ -29,7 +48,7 @@ def build_net(record: Record) -> VGG:
 def load_net(folder: Path) -> VGG:
     """The net of a finished run with its best weights."""
     net = build_net(read_record(folder))
-    net.load_state_dict(load_weights(folder))
+    net.load_state_dict(load_checkpoint(folder).weights)
     return net
 
 
@@ -41,10 +60,7 @@ def require_parent(config: TrainConfig) -> Path:
     """
     assert config.init.run is not None  # `validate` has seen to it
     folder = Path(config.init.run)
-    if not (folder / RECORD_FILE).is_file():
-        raise UserError(
-            f"init.run={folder} holds no finished run to start from; make it first with: {making(folder, config)}"
-        )
+    require_finished(folder, "init.run", making(folder, config))
     return folder
 
 
@@ -58,5 +74,5 @@ def making(folder: Path, config: TrainConfig) -> str:
             own = ("experiment", "data", "seed", "init", "init.run")  # of the child, or named already
             same = [word for word in config.overrides if word.partition("=")[0] not in own]
             words = [f"experiment={experiment}", f"data={data}", seed.replace("_", "="), *same]
-            return repeat_command(words)
+            return repeat_command("train.py", words)
     return "python src/train.py ... (and name its folder here)"

@@ -1,0 +1,35 @@
+"""Evaluate a run or published weights: see conf/evaluate.yaml, or `python src/evaluate.py --help`."""
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from vggsuite import cli
+from vggsuite.config import register
+from vggsuite.evaluation.settings import finished, protocol_of, settle
+from vggsuite.naming import repeat_command
+from vggsuite.results.summary import summary
+
+
+@hydra.main(config_path="../conf", config_name="evaluate", version_base="1.3")
+def main(cfg: DictConfig) -> None:
+    typed = HydraConfig.get().overrides.task
+    with cli.user_errors():
+        config = settle(cfg, typed)
+        protocol = protocol_of(config)
+        evaluation = finished(config, protocol, typed)
+        if evaluation is None:
+            from vggsuite.evaluation.subject import make_evaluator  # only now: a finished one need not wait for torch
+
+            if config.heatmap:
+                from vggsuite.evaluation.heatmap import draw_heatmap
+
+                print(f"saved: {draw_heatmap(config, protocol)}")
+                return
+            evaluation = make_evaluator(config, repeat_command("evaluate.py", typed)).evaluate(protocol)
+        print(summary(evaluation))
+
+
+if __name__ == "__main__":
+    register()
+    cli.run(main)

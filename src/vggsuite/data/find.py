@@ -1,0 +1,36 @@
+"""From the config of a data set to its images."""
+
+from pathlib import Path
+
+from vggsuite.config import DataConfig, Layout
+from vggsuite.data import layouts
+from vggsuite.data.digits import VERSION, embed_digits
+from vggsuite.data.layouts import ImageSet
+from vggsuite.errors import UserError
+
+
+def find_images(config: DataConfig, *, val_only: bool = False) -> ImageSet:
+    """The images of the data set that `config` names, or its validation images alone; the embedded one is drawn on
+    first use.
+
+    Raises:
+        UserError: where nothing is found, or not what `config` expects.
+    """
+    root = Path(config.root).expanduser()
+    match config.layout:
+        case Layout.digits:
+            root = root / f"v{VERSION}"
+            embed_digits(root)
+            images = layouts.imagenet(root, val_only=val_only)
+        case Layout.imagenet:
+            images = layouts.imagenet(root, val_only=val_only)
+        case Layout.folder:
+            images = layouts.class_folders(root, config.val_fraction, val_only=val_only)
+    found = {"classes": len(images.classes), "train": len(images.train), "val": len(images.val)}
+    for part, expected in config.expected.items():
+        if found[part] != expected and not (val_only and part == "train"):
+            raise UserError(
+                f"data.root={config.root} holds {found[part]} {part} where data={config.name} has {expected}; complete "
+                f"it, or say that this is meant: data.expected.{part}={found[part]}."
+            )
+    return images

@@ -1,0 +1,64 @@
+"""Fusion (section 4.4): the mean of the soft-max posteriors of several evaluations, from what they saved."""
+
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from vggsuite.errors import UserError
+from vggsuite.evaluation.metrics import errors
+from vggsuite.evaluation.run import mean_posteriors, save
+from vggsuite.results.environment import environment, peak_memory
+from vggsuite.results.predictions import load_truth
+from vggsuite.results.record import Evaluation
+from vggsuite.results.run_folder import exclusive
+
+
+def fuse(members: Mapping[Path, Evaluation], folder: Path, *, command: str, confidence: float) -> Evaluation:
+    """Average what the evaluations `members` (by folder) saved, and leave the fusion in `folder`.
+
+    Raises:
+        UserError: unless all have the same images, labels and classes in the same order.
+    """
+    started, clock = datetime.now(UTC), time.perf_counter()
+    records = list(members.values())
+    truth = load_truth(next(iter(members)))
+    for other in list(members)[1:]:
+        for key, values in vars(load_truth(other)).items():
+            if not np.array_equal(values, getattr(truth, key)):
+                raise UserError(
+                    f"{other} has other {key}, or in another order, than {next(iter(members))}; evaluate both on one "
+                    "data set."
+                )
+    found = mean_posteriors(list(members))
+    record = Evaluation(
+        name=name_of(folder, records[0]),
+        of=[weights for member in records for weights in member.of],
+        protocol=shared([member.protocol for member in records]),
+        members=[member.name for member in records],
+        command=command,
+        data=records[0].data,
+        metrics=errors(found, torch.from_numpy(truth.labels), confidence=confidence),
+        published=[],
+        cost={"wall_seconds": round(time.perf_counter() - clock, 2)} | peak_memory(gpu=False),
+        environment=environment(gpu=False) | {"started": started.isoformat(timespec="seconds")},
+    )
+    with exclusive(folder, wait=True):
+        save(record, found, truth, folder)
+    return record
+
+
+def name_of(folder: Path, member: Evaluation) -> str:
+    """The fusion's name: its folder from that of the data set on."""
+    parts = folder.absolute().parts
+    home = member.name.partition("/")[0]
+    return "/".join(parts[parts.index(home) :]) if home in parts else folder.name
+
+
+def shared(protocols: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The fields in which all protocols agree."""
+    return {key: value for key, value in protocols[0].items() if all(other[key] == value for other in protocols)}

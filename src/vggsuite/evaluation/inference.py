@@ -1,0 +1,197 @@
+"""Forward passes over a data set: batches of one shape, on one device or several, saved shard by shard."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.multiprocessing.spawn import ProcessRaisedException, spawn
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from vggsuite.data.datasets import WholeImages
+from vggsuite.data.layouts import Samples
+from vggsuite.data.preprocessing import Preprocessing
+from vggsuite.data.views import rescaled_size
+from vggsuite.errors import UserError
+from vggsuite.evaluation.dense import dense_posteriors
+from vggsuite.evaluation.views import corners, crop_at, with_mirrored
+from vggsuite.models.vgg import VGG
+from vggsuite.protocol import Method, Precision, Protocol
+from vggsuite.results.predictions import save_arrays
+
+DTYPES = {Precision.fp32: torch.float32, Precision.bf16: torch.bfloat16}
+
+
+def posteriors(net: VGG, images: Tensor, protocol: Protocol) -> Tensor:
+    """Soft-max posteriors [N, classes], float32, of preprocessed whole images [N, 3, H, W] by a protocol that has no
+    parts. All crops are cut from the images as they lie on the device.
+    """
+    views = with_mirrored(images) if protocol.flip else images
+    if protocol.method == Method.dense:
+        each = dense_posteriors(net, views, protocol.average)
+    else:
+        height, width = images.shape[2:]
+        places = corners(protocol.method, height=height, width=width, crop=net.crop)
+        scores = [net(crop_at(views, corner, net.crop)) for corner in places]
+        each = torch.stack(scores).float().softmax(dim=-1).mean(dim=0)
+    return each.unflatten(0, (-1, len(images))).mean(dim=0)
+
+
+def prepare(net: VGG, protocol: Protocol, device: torch.device) -> None:
+    """Put the net on its device in eval mode, its weights converted once to the protocol's precision: an autocast
+    would convert all of them again in every call."""
+    net.to(device, DTYPES[protocol.precision]).to(memory_format=torch.channels_last).eval()
+    for layer in net.features:
+        if isinstance(layer, torch.nn.MaxPool2d):
+            layer.ceil_mode = protocol.ceil_mode
+
+
+@dataclass(frozen=True)
+class Task:
+    """Forward passes to be made.
+
+    Attributes:
+        net: with its weights.
+        preprocessing: of its pixels.
+        samples: the images of the data set.
+        sizes: the native (width, height) of each.
+        protocol: one without parts.
+        batch_size: how many crops' worth of pixels the net is given at a time.
+        shard_size: how many images are saved at a time.
+        num_workers: processes that read images, for each device.
+        folder: of the shards.
+    """
+
+    net: VGG
+    preprocessing: Preprocessing
+    samples: Samples
+    sizes: Sequence[tuple[int, int]]
+    protocol: Protocol
+    batch_size: int
+    shard_size: int
+    num_workers: int
+    folder: Path
+
+    @property
+    def side(self) -> int:
+        """Q."""
+        (side,) = self.protocol.scales
+        return side
+
+
+def run(task: Task, devices: Sequence[torch.device]) -> None:
+    """Save the predictions of every image that the shards in `task.folder` lack yet.
+
+    Each device works in a process of its own where there are several.
+    """
+    batches = shape_batches(task, sorted(set(range(len(task.samples))) - saved_images(task.folder)))
+    shards = group(batches, min(task.shard_size, -(-len(task.samples) // len(devices))))
+    if len(devices) == 1:
+        work(0, task, shards, devices)
+        return
+    try:
+        spawn(work, args=(task, shards, devices), nprocs=len(devices))
+    except ProcessRaisedException as error:
+        told = str(error).strip().splitlines()[-1]
+        if UserError.__name__ in told:
+            raise UserError(told) from error
+        raise
+
+
+def saved_images(folder: Path) -> set[int]:
+    """The indices of the images in the shards of `folder`."""
+    done: set[int] = set()
+    for file in folder.glob("shard_*.npz"):
+        with np.load(file) as shard:
+            done.update(shard["indices"].tolist())
+    return done
+
+
+def shape_batches(task: Task, indices: Sequence[int]) -> list[list[int]]:
+    """Batches of images that have one shape when rescaled, so that a device is full though shapes differ; as many in
+    each as `task.batch_size` crops have pixels."""
+    shapes: dict[tuple[int, int], list[int]] = {}
+    for index in indices:
+        shapes.setdefault(rescaled_size(*task.sizes[index], task.side), []).append(index)
+    batches = []
+    for (width, height), alike in shapes.items():
+        pixels = task.net.crop**2 if task.protocol.method != Method.dense else width * height
+        count = max(1, task.batch_size * task.net.crop**2 // (pixels * (1 + task.protocol.flip)))
+        batches += [alike[start : start + count] for start in range(0, len(alike), count)]
+    return batches
+
+
+def group(batches: Sequence[list[int]], shard_size: int) -> list[list[list[int]]]:
+    """The batches in shards of at least `shard_size` images, the last one aside."""
+    shards: list[list[list[int]]] = []
+    room = 0
+    for batch in batches:
+        if room <= 0:
+            shards.append([])
+            room = shard_size
+        shards[-1].append(batch)
+        room -= len(batch)
+    return shards
+
+
+def work(rank: int, task: Task, shards: Sequence[Sequence[list[int]]], devices: Sequence[torch.device]) -> None:
+    """What the process of device `rank` does: its share of the shards, one after the other."""
+    device = devices[rank]
+    if len(devices) > 1 and device.type == "cpu":
+        torch.set_num_threads(max(1, torch.get_num_threads() // len(devices)))
+    prepare(task.net, task.protocol, device)
+    task.preprocessing.to(device)
+    ours = shards[rank :: len(devices)]
+    batches = [batch for shard in ours for batch in shard]
+    loader = DataLoader(
+        WholeImages(task.samples, side=task.side),
+        batch_sampler=batches,
+        num_workers=task.num_workers,
+        pin_memory=device.type == "cuda",
+    )
+    total = sum(map(len, batches))
+    with tqdm(total=total, unit="image", desc=task.protocol.name, disable=None if rank == 0 else True) as bar:
+        loaded = iter(loader)
+        for shard in ours:
+            found = []
+            for pixels, indices in islice(loaded, len(shard)):
+                pixels = pixels.to(device, non_blocking=True)
+                found.append(predict(task.net, task.preprocessing, task.protocol, pixels).cpu())
+                bar.update(len(indices))
+            save_shard(task.folder, torch.cat(found), [index for batch in shard for index in batch])
+
+
+@torch.inference_mode()
+def predict(net: VGG, preprocessing: Preprocessing, protocol: Protocol, pixels: Tensor) -> Tensor:
+    """Posteriors [N, classes], float32, of uint8 images [N, 3, H, W] on the device that the net was prepared for.
+
+    Raises:
+        RuntimeError: where they are no numbers.
+    """
+    images = preprocessing(pixels).to(DTYPES[protocol.precision], memory_format=torch.channels_last)
+    found = posteriors(net, images, protocol)
+    if not found.isfinite().all():
+        raise RuntimeError("an image has no finite posteriors")
+    return found
+
+
+def save_shard(folder: Path, found: Tensor, indices: list[int]) -> None:
+    """Save the posteriors [N, classes] of the images at `indices`, complete or not at all."""
+    save_arrays(folder / f"shard_{min(indices):08d}.npz", indices=np.array(indices), posteriors=found.numpy())
+
+
+def collect(folder: Path, num_images: int) -> Tensor:
+    """The posteriors [N, classes], float32, of all shards in `folder`, in the data set's order.
+
+    Raises:
+        RuntimeError: unless every image is there once.
+    """
+    shards = [dict(np.load(file)) for file in sorted(folder.glob("shard_*.npz"))]
+    indices = np.concatenate([shard["indices"] for shard in shards])
+    if not np.array_equal(np.sort(indices), np.arange(num_images)):
+        raise RuntimeError(f"the shards in {folder} hold {len(indices)} images, not each of {num_images} once")
+    return torch.from_numpy(np.concatenate([shard["posteriors"] for shard in shards])[np.argsort(indices)])

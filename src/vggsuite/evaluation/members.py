@@ -1,0 +1,82 @@
+"""The members of a fusion: which evaluations are meant. Needs no torch, so that a finished fusion is told at once."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from vggsuite.config import FuseConfig
+from vggsuite.data.scale import Scale, parse_test_scales
+from vggsuite.errors import UserError
+from vggsuite.naming import repeat_command
+from vggsuite.protocol import Protocol
+from vggsuite.results.record import (
+    EVALUATION_FILE,
+    RECORD_FILE,
+    Evaluation,
+    evaluation_folder,
+    read_evaluation,
+    read_record,
+)
+
+
+def find_members(config: FuseConfig) -> dict[Path, Evaluation]:
+    """The evaluations that `config.members` name, by folder.
+
+    Raises:
+        UserError: for fewer than two, one named twice, one that does not exist, and such as are not of one data set.
+    """
+    if not 0 < config.confidence < 1:
+        raise UserError(f"confidence={config.confidence} is out of range; allowed: between 0 and 1 (confidence=0.95).")
+    folders = [member_folder(Path(member), config) for member in config.members]
+    if len(folders) < 2:
+        raise UserError(f"members={config.members} are too few; allowed: two or more (members=[<folder>,<folder>]).")
+    twice = next((folder for folder in folders if folders.count(folder) > 1), None)
+    if twice:
+        raise UserError(f"members has {twice} twice, which would count double; name each once.")
+    members = {folder: read_evaluation(folder) for folder in folders}
+    first, *others = members.items()
+    for folder, other in others:
+        for key, told in (("fingerprint", "other images"), ("num_classes", "another number of classes")):
+            if other.data[key] != first[1].data[key]:
+                raise UserError(f"{folder} was evaluated on {told} than {first[0]}; evaluate both on one data set.")
+    return members
+
+
+def member_folder(member: Path, config: FuseConfig) -> Path:
+    """The folder of the evaluation that `member` means: itself, or that of a run by the protocol of `config`."""
+    if (member / EVALUATION_FILE).is_file():
+        return member.resolve()
+    if not (member / RECORD_FILE).is_file():
+        raise UserError(
+            f"members has {member}, which holds neither a finished run nor an evaluation; name folders of such."
+        )
+    run = read_record(member)
+    scales = parse_test_scales(config.scales, Scale(*run.train_scale), run.data["crop"])
+    protocol = Protocol(config.protocol, tuple(scales), flip=run.test["flip"])
+    folder = evaluation_folder(member, protocol)
+    if not (folder / EVALUATION_FILE).is_file():
+        words = [f"run={member}", f"protocol={config.protocol}", f"scales={config.scales}".replace(" ", "")]
+        raise UserError(
+            f"members has {member}, which has no evaluation {protocol.name} yet; make it with: "
+            f"{repeat_command('evaluate.py', words)}"
+        )
+    return folder.resolve()
+
+
+def fusion_folder(config: FuseConfig, members: Sequence[Evaluation]) -> Path:
+    """Where the fusion lies: `config.output`, or a folder named after the members."""
+    if config.output:
+        return Path(config.output)
+    names = "\n".join(sorted(member.name for member in members))
+    digest = hashlib.sha256(names.encode()).hexdigest()[:12]
+    return Path(config.paths.runs) / members[0].data["name"] / "fusions" / f"{len(members)}_nets-{digest}"
+
+
+def finished(folder: Path, members: Sequence[Evaluation]) -> Evaluation | None:
+    """The record of the fusion of just these evaluations in `folder`, if there is one."""
+    if not (folder / EVALUATION_FILE).is_file():
+        return None
+    record = read_evaluation(folder)
+    same_nets = record.of == [weights for member in members for weights in member.of]
+    same = same_nets and record.members == [member.name for member in members]
+    return record if same and record.data["fingerprint"] == members[0].data["fingerprint"] else None

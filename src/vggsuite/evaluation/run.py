@@ -1,0 +1,224 @@
+"""One evaluation, from a net and a protocol to its record."""
+
+import csv
+import io
+import json
+import shutil
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vggsuite.data.images import image_size
+from vggsuite.data.layouts import ImageSet
+from vggsuite.data.preprocessing import Preprocessing
+from vggsuite.evaluation import inference
+from vggsuite.evaluation.metrics import confusion_matrix, errors, per_class, rank_of_label
+from vggsuite.models.vgg import VGG
+from vggsuite.protocol import Protocol
+from vggsuite.results.environment import environment, peak_memory
+from vggsuite.results.predictions import Predictions, Truth, load_posteriors, save_predictions
+from vggsuite.results.record import (
+    EVALUATION_FILE,
+    EVALUATIONS,
+    Evaluation,
+    read_evaluation,
+    write_atomically,
+    write_evaluation,
+)
+from vggsuite.results.run_folder import exclusive
+
+SHARDS = "shards"  # the folder of what an unfinished evaluation has so far
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The net to be evaluated.
+
+    Attributes:
+        name: its folder below `runs/`.
+        folder: that folder; evaluations lie in its `evaluations/`.
+        net: with its weights.
+        preprocessing: of its pixels.
+        of: what a record says of its weights; see `Evaluation`.
+        classes: the names of its outputs, where they are known.
+        published: figures that others printed of these weights.
+    """
+
+    name: str
+    folder: Path
+    net: VGG
+    preprocessing: Preprocessing
+    of: dict[str, str]
+    classes: Sequence[str] | None = None
+    published: Sequence[dict[str, Any]] = ()
+
+    @property
+    def num_classes(self) -> int:
+        """The number of its outputs."""
+        last = self.net.classifier[-1]
+        assert isinstance(last, torch.nn.Linear)
+        return last.out_features
+
+
+@dataclass(frozen=True)
+class Evaluator:
+    """Evaluates one net on the validation images of one data set, by any protocol.
+
+    Attributes:
+        subject: the net.
+        images: the data set.
+        data_name: its name.
+        command: what a record gives as the command that repeats it.
+        devices: one process for each.
+        batch_size: how many crops' worth of pixels a device is given at a time.
+        shard_size: after how many images what has been computed is saved.
+        num_workers: processes that read images, for each device.
+        confidence: of the intervals.
+        suffix: of the evaluations' folders; tells a data set that is not the one the net was trained on.
+        rerun: whether evaluations that are finished are repeated.
+    """
+
+    subject: Subject
+    images: ImageSet
+    data_name: str
+    command: str
+    devices: Sequence[torch.device]
+    batch_size: int
+    shard_size: int = 1000
+    num_workers: int = 0
+    confidence: float = 0.95
+    suffix: str = ""
+    rerun: bool = False
+
+    def folder(self, protocol: Protocol) -> Path:
+        """Where the evaluation by `protocol` lies."""
+        return self.subject.folder / EVALUATIONS / f"{protocol.name}{self.suffix}"
+
+    def name(self, protocol: Protocol) -> str:
+        """Its name: that folder below `runs/`."""
+        return f"{self.subject.name}/{EVALUATIONS}/{protocol.name}{self.suffix}"
+
+    @cached_property
+    def fingerprint(self) -> str:
+        return self.images.fingerprint()
+
+    @cached_property
+    def truth(self) -> Truth:
+        images = self.images
+        return Truth(np.array(images.val_names()), np.array(images.val.labels), np.array(images.classes))
+
+    @cached_property
+    def sizes(self) -> list[tuple[int, int]]:
+        """Width and height of every image."""
+        return [image_size(path) for path in self.images.val.paths]
+
+    def evaluate(self, protocol: Protocol) -> Evaluation:
+        """The record of the evaluation by `protocol`, which is made if there is none yet of these weights and images.
+
+        A protocol of several parts averages their posteriors; each part is an evaluation of its own, which serves other
+        protocols as well. An interrupted one goes on from its last saved shard.
+        """
+        if finished := self.finished(protocol):
+            return finished
+        members = [self.evaluate(part) for part in protocol.parts()]
+        with exclusive(self.folder(protocol), wait=True):
+            return self.finished(protocol) or self.make(protocol, members)  # finished by another process, meanwhile
+
+    def finished(self, protocol: Protocol) -> Evaluation | None:
+        """The record of a finished evaluation of these weights and images, unless it is to be repeated."""
+        folder = self.folder(protocol)
+        if self.rerun or not (folder / EVALUATION_FILE).is_file():
+            return None
+        record = read_evaluation(folder)
+        same = record.of == [self.subject.of] and record.data["fingerprint"] == self.fingerprint
+        return record if same else None
+
+    def make(self, protocol: Protocol, members: Sequence[Evaluation]) -> Evaluation:
+        """Evaluate by `protocol`, of whose parts `members` are the records, and leave the record in its folder."""
+        started, clock = datetime.now(UTC), time.perf_counter()
+        folder, gpu = self.folder(protocol), self.devices[0].type == "cuda"
+        parts = [self.folder(part) for part in protocol.parts()]
+        found = mean_posteriors(parts) if parts else self.forward(protocol)
+        seconds = time.perf_counter() - clock
+        record = Evaluation(
+            name=self.name(protocol),
+            of=[self.subject.of],
+            protocol=asdict(protocol),
+            members=[member.name for member in members],
+            command=self.command,
+            data={"name": self.data_name, "fingerprint": self.fingerprint, "num_classes": found.shape[1]},
+            metrics=errors(found, torch.from_numpy(self.truth.labels), confidence=self.confidence),
+            published=list(self.subject.published),
+            cost={"num_views": protocol.num_views, "devices": len(self.devices), "wall_seconds": round(seconds, 2)}
+            | peak_memory(gpu),
+            environment=environment(gpu) | {"started": started.isoformat(timespec="seconds")},
+        )
+        save(record, found, self.truth, folder)
+        shutil.rmtree(folder / SHARDS, ignore_errors=True)
+        return record
+
+    def forward(self, protocol: Protocol) -> Tensor:
+        """Posteriors [N, classes] of all images, by forward passes of those that no shard has yet."""
+        shards = self.folder(protocol) / SHARDS
+        keep_shards_of({"of": self.subject.of, "fingerprint": self.fingerprint, "rerun": self.rerun}, shards)
+        task = inference.Task(
+            net=self.subject.net,
+            preprocessing=self.subject.preprocessing,
+            samples=self.images.val,
+            sizes=self.sizes,
+            protocol=protocol,
+            batch_size=self.batch_size,
+            shard_size=self.shard_size,
+            num_workers=self.num_workers,
+            folder=shards,
+        )
+        inference.run(task, self.devices)
+        return inference.collect(shards, len(self.images.val))
+
+
+def keep_shards_of(what: dict[str, Any], shards: Path) -> None:
+    """Make the folder `shards`, and empty it unless its shards are of the same weights and images."""
+    identity = shards / "identity.json"
+    content = json.dumps(what, sort_keys=True)
+    if not identity.is_file() or identity.read_text() != content:
+        shutil.rmtree(shards, ignore_errors=True)
+        shards.mkdir(parents=True)
+        write_atomically(identity, content)
+
+
+def mean_posteriors(folders: Sequence[Path]) -> Tensor:
+    """The mean, float32 [N, classes], of the posteriors that were saved in `folders`."""
+    total = torch.zeros(1)
+    for folder in folders:
+        total = total + torch.from_numpy(load_posteriors(folder))
+    return total / len(folders)
+
+
+def save(record: Evaluation, posteriors: Tensor, truth: Truth, folder: Path) -> None:
+    """Write what an evaluation leaves into `folder`, its record last: `posteriors.npz`, `per_class.csv`,
+    `confusion.csv` (a row for each right class, a column for each class it was taken for)."""
+    labels = torch.from_numpy(truth.labels)
+    ranks = rank_of_label(posteriors, labels).numpy()
+    save_predictions(Predictions(truth, ranks, posteriors.log().half().numpy()), folder)
+    columns = per_class(posteriors, labels)
+    write_csv(folder / "per_class.csv", ["class", *columns], zip(truth.classes, *columns.values(), strict=True))
+    counts = confusion_matrix(posteriors, labels).tolist()
+    rows = ([name, *row] for name, row in zip(truth.classes, counts, strict=True))
+    write_csv(folder / "confusion.csv", ["class", *truth.classes], rows)
+    write_evaluation(record, folder)
+
+
+def write_csv(file: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    write_atomically(file, stream.getvalue())

@@ -1,0 +1,122 @@
+"""What the settings of an evaluation come to, before torch is imported: a run's own config, and the protocol."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from vggsuite.config import DataConfig, EvaluateConfig, ModelConfig, to_config
+from vggsuite.data.scale import parse_scale, parse_test_scales
+from vggsuite.errors import UserError
+from vggsuite.protocol import Average, Method, Precision, Protocol
+from vggsuite.results.record import EVALUATION_FILE, Evaluation, evaluation_folder, read_evaluation, read_record
+from vggsuite.results.run_folder import CONFIG_FILE, require_finished, weights_of
+
+# Settings of `data` that say where images are; the others are a matter of how the net was trained.
+PLACE = ("name", "layout", "root", "val_fraction", "num_workers", "expected")
+
+# What `trainer` says of training alone, as conf/trainer/ has it; an evaluation knows no such thing.
+OF_TRAINING = {"num_nodes": (1,), "strategy": ("auto", "ddp"), "accumulate_grad_batches": (1,)}
+
+
+def settle(cfg: DictConfig, typed: Sequence[str]) -> EvaluateConfig:
+    """The config of an evaluation. With `run`, net and data are those of the run's own saved config; what was `typed`
+    of where images are is laid over it.
+
+    Raises:
+        UserError: for what does not go together, and where the run has not finished.
+    """
+    if (cfg.run is None) == (cfg.weights is None):
+        raise UserError(
+            f"run={cfg.run} and weights={cfg.weights}: one of them is evaluated; type run=<folder of a finished run>, "
+            "or weights=<file or torchvision's name>."
+        )
+    if cfg.run is not None:
+        adopt_run(cfg, typed)
+    elif OmegaConf.is_missing(cfg.model, "depth"):
+        raise UserError(f"weights={cfg.weights} says nothing of the net they are of; type model=vgg_d, or another net.")
+    config = to_config(cfg, EvaluateConfig)
+    check(config)
+    return config
+
+
+def adopt_run(cfg: DictConfig, typed: Sequence[str]) -> None:
+    """Put the run's own net and data into `cfg`."""
+    folder = Path(cfg.run)
+    require_finished(folder, "run")
+    saved = OmegaConf.load(folder / CONFIG_FILE)
+    keys = [word.partition("=")[0].lstrip("+~") for word in typed]
+    for key in keys:
+        group, _, rest = key.partition(".")
+        if group == "model" or key == "preprocessing" or (group == "data" and rest and rest.split(".")[0] not in PLACE):
+            raise UserError(
+                f"{key} is a run's own and cannot be set beside run=...; leave it out (allowed: "
+                f"{', '.join(f'data.{name}' for name in PLACE)})."
+            )
+    data = OmegaConf.merge(OmegaConf.structured(DataConfig), saved.data)
+    if "data" in keys and cfg.data.name != saved.data.name:
+        data.merge_with({name: cfg.data[name] for name in PLACE})
+    for key in keys:
+        if key.startswith("data."):
+            OmegaConf.update(data, key.removeprefix("data."), OmegaConf.select(cfg, key))
+    cfg.data = data
+    cfg.model = OmegaConf.merge(OmegaConf.structured(ModelConfig), saved.model)
+
+
+def check(config: EvaluateConfig) -> None:
+    """Check ranges and what goes together.
+
+    Raises:
+        UserError: naming the value, what is allowed, and the override to type.
+    """
+    for name in ("batch_size", "shard_size"):
+        if getattr(config, name) < 1:
+            raise UserError(f"{name}={getattr(config, name)} is out of range; allowed: 1 or more ({name}=64).")
+    if not 0 < config.confidence < 1:
+        raise UserError(f"confidence={config.confidence} is out of range; allowed: between 0 and 1 (confidence=0.95).")
+    for key, value in config.trainer.items():
+        if key not in ("accelerator", "devices") and value not in OF_TRAINING.get(key, ()):
+            raise UserError(
+                f"trainer.{key}={value} is for training; an evaluation takes trainer.accelerator and trainer.devices, "
+                "of one machine."
+            )
+    if config.precision == Precision.auto:
+        raise UserError("precision=auto would leave a figure to the machine; allowed: precision=fp32, precision=bf16.")
+    if config.protocol not in (Method.dense, Method.both):
+        for name, default in (("average", Average.scores), ("ceil_mode", False)):
+            if getattr(config, name) != default:
+                raise UserError(
+                    f"{name}={getattr(config, name)} changes nothing with protocol={config.protocol}, which has no map "
+                    "of scores; allowed with protocol=dense and protocol=both."
+                )
+
+
+def protocol_of(config: EvaluateConfig) -> Protocol:
+    """The protocol that `config` asks for.
+
+    Raises:
+        UserError: for scales that the net cannot be tested at.
+    """
+    train = parse_scale(config.data.scale, config.data.crop)
+    flip = config.data.flip and config.protocol != Method.centre_crop if config.flip is None else config.flip
+    return Protocol(
+        config.protocol,
+        tuple(parse_test_scales(config.scales, train, config.data.crop)),
+        flip=flip,
+        average=config.average,
+        ceil_mode=config.ceil_mode,
+        precision=config.precision,
+    )
+
+
+def finished(config: EvaluateConfig, protocol: Protocol, typed: Sequence[str]) -> Evaluation | None:
+    """The record of a finished evaluation of a run on its own images, unless it is to be repeated."""
+    asked_anew = config.rerun or config.heatmap or any(word.startswith("data") for word in typed)
+    if config.run is None or asked_anew:
+        return None
+    folder = evaluation_folder(Path(config.run), protocol)
+    if not (folder / EVALUATION_FILE).is_file():
+        return None
+    evaluation, run = read_evaluation(folder), read_record(Path(config.run))
+    weights = weights_of(run.name, Path(config.run), run.environment["started"])
+    return evaluation if evaluation.of == [weights] else None

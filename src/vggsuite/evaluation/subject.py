@@ -1,0 +1,121 @@
+"""From the settings of an evaluation to the net and the images."""
+
+import functools
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vggsuite.config import EvaluateConfig
+from vggsuite.data.find import find_images
+from vggsuite.data.layouts import ImageSet
+from vggsuite.data.preprocessing import Preprocessing
+from vggsuite.devices import check_devices, torch_devices
+from vggsuite.errors import UserError
+from vggsuite.evaluation.run import Evaluator, Subject
+from vggsuite.finished_run import load_checkpoint
+from vggsuite.models.vgg import VGG
+from vggsuite.models.weights import fill, load_weights, num_classes
+from vggsuite.naming import slug
+from vggsuite.results.record import read_record
+from vggsuite.results.run_folder import CHECKPOINT, CLASSES_FILE, weights_of
+
+
+def make_subject(config: EvaluateConfig) -> Subject:
+    """The net that `config` names, with its weights.
+
+    Raises:
+        UserError: where there are none, or they are of another net.
+    """
+    return subject_of_run(config, Path(config.run)) if config.run else published_subject(config, str(config.weights))
+
+
+def subject_of_run(config: EvaluateConfig, folder: Path) -> Subject:
+    """The net of a finished run."""
+    record, state = read_record(folder), load_checkpoint(folder).weights
+    net = VGG(**asdict(config.model), num_classes=num_classes(state), crop=config.data.crop)
+    fill(net, state, str(folder / CHECKPOINT))
+    return Subject(
+        name=record.name,
+        folder=folder,
+        net=net,
+        preprocessing=Preprocessing(config.data.mean),
+        of=weights_of(record.name, folder, record.environment["started"]),
+        classes=(folder / CLASSES_FILE).read_text().splitlines(),
+    )
+
+
+def published_subject(config: EvaluateConfig, source: str) -> Subject:
+    """A net with published weights; what is found of it lies below `runs/<data>/weights/`."""
+    build = functools.partial(VGG, **asdict(config.model), crop=config.data.crop)
+    with torch.device("meta"):
+        outline = build()
+    weights = load_weights(source, outline, config.preprocessing)
+    net = build(num_classes=num_classes(weights.state))
+    fill(net, weights.state, f"weights={source}")
+    name = f"{config.data.name}/weights/{slug(weights.name)}"
+    return Subject(
+        name=name,
+        folder=Path(config.paths.runs) / name,
+        net=net,
+        preprocessing=Preprocessing(**weights.preprocessing),
+        of={"weights": weights.name, "sha256": weights.sha256(), "preprocessing": describe(weights.preprocessing)},
+        classes=weights.classes,
+        published=weights.figures,
+    )
+
+
+def describe(preprocessing: dict[str, Any]) -> str:
+    """Arguments of `Preprocessing` in one line."""
+    return ", ".join(f"{name} {value}" for name, value in preprocessing.items())
+
+
+def make_evaluator(config: EvaluateConfig, command: str) -> Evaluator:
+    """What evaluates the net of `config` on its images.
+
+    Raises:
+        UserError: for what the machine has not, and where the net's classes are not those of the images.
+    """
+    check_devices(config.trainer)
+    subject = make_subject(config)
+    images = find_images(config.data, val_only=True)
+    check_classes(subject, images, config.data.name)
+    home = subject.name.partition("/")[0]
+    return Evaluator(
+        subject,
+        images,
+        data_name=config.data.name,
+        command=command,
+        devices=torch_devices(config.trainer),
+        batch_size=config.batch_size,
+        shard_size=config.shard_size,
+        num_workers=config.data.num_workers,
+        confidence=config.confidence,
+        suffix="" if config.data.name == home else f"@{config.data.name}",
+        rerun=config.rerun,
+    )
+
+
+def check_classes(subject: Subject, images: ImageSet, data: str) -> None:
+    """Make sure that the net's outputs are the classes of the images.
+
+    Raises:
+        UserError: where their numbers differ, or, in a run of ours, a class is another.
+    """
+    ours = subject.num_classes
+    if ours != len(images.classes):
+        raise UserError(
+            f"{subject.name} tells {ours} classes apart and data={data} has {len(images.classes)}; type the data set "
+            "that it was trained on (data=... data.root=...)."
+        )
+    if "run" not in subject.of:
+        return
+    pairs: Sequence[tuple[str, str]] = list(zip(subject.classes or [], images.classes, strict=True))
+    odd = next((index for index, (own, other) in enumerate(pairs) if own != other), None)
+    if odd is not None:
+        raise UserError(
+            f"class {odd} is {pairs[odd][0]} in {subject.name} and {pairs[odd][1]} in data={data}; type the data set "
+            "that it was trained on (data=... data.root=...)."
+        )

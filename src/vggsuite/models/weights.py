@@ -1,0 +1,240 @@
+"""Weights as they are published, each with the preprocessing that it was trained with.
+
+Under torchvision's parameter names, whatever the file: torchvision's own downloads and PyTorch files, the Caffe files
+of Oxford's release (docs/weights.md), and Keras's copies of it.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+
+import torch
+import yaml
+from torch import Tensor
+from torchvision.models import WeightsEnum, get_model_weights, get_weight, list_models
+
+from vggsuite.errors import UserError, first_line
+from vggsuite.models.caffe import Layers, read_caffemodel
+from vggsuite.models.keras import read_keras
+from vggsuite.models.vgg import VGG
+
+IMAGENET_MEAN = [123.68, 116.779, 103.939]  # R, G, B of the released weights
+# Arguments of `Preprocessing`.
+PREPROCESSINGS: dict[str, dict[str, Any]] = {
+    "paper": {"mean": IMAGENET_MEAN},
+    "torchvision": {
+        "mean": [255 * value for value in (0.485, 0.456, 0.406)],
+        "std": [255 * value for value in (0.229, 0.224, 0.225)],
+    },
+    "oxford": {"mean": IMAGENET_MEAN, "bgr": True},
+}
+READERS = {".caffemodel": read_caffemodel, ".h5": read_keras}
+TORCH_FILES = (".pth", ".pt")
+TORCHVISION_VGGS = list_models(include="vgg*")
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Published weights.
+
+    Attributes:
+        name: as a person would call them.
+        state: parameters under torchvision's names.
+        preprocessing: arguments of `Preprocessing`.
+        classes: names of the classes in the order of the outputs, if they are known.
+        figures: what their publisher measured: `top1` and `top5` error in percent (either may be missing), the
+            `method` and `scales` of the protocol, and the `source`.
+    """
+
+    name: str
+    state: Mapping[str, Tensor]
+    preprocessing: dict[str, Any]
+    classes: list[str] | None = None
+    figures: list[dict[str, Any]] = field(default_factory=list)
+
+    def sha256(self) -> str:
+        """SHA-256 of all parameters."""
+        digest = hashlib.sha256()
+        for value in self.state.values():
+            digest.update(value.contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+
+def load_weights(source: str, net: VGG, preprocessing: str | None) -> Weights:
+    """The weights that `source` names: a file, or torchvision's name of a set.
+
+    Args:
+        source: a path, "VGG16_Weights.IMAGENET1K_V1", "vgg16", or "DEFAULT" for torchvision's best of this net.
+        net: of the architecture they are meant for; on any device.
+        preprocessing: a key of `PREPROCESSINGS`; None for what is known of the file.
+
+    Raises:
+        UserError: where nothing is found or known, or the file is damaged.
+    """
+    path = Path(source).expanduser()
+    if path.is_file():
+        return from_file(path, net, preprocessing)
+    if "/" in source or path.suffix in (*READERS, *TORCH_FILES):
+        raise UserError(f"weights={source} is no file; allowed: a file, or a name of torchvision's (weights=DEFAULT).")
+    return from_torchvision(torchvision_weights(source, net))
+
+
+def torchvision_weights(name: str, net: VGG) -> WeightsEnum:
+    """torchvision's entry of that name."""
+    try:
+        if name in TORCHVISION_VGGS:
+            return get_model_weights(name).DEFAULT
+        if "." in name:
+            return get_weight(name)
+        return get_model_weights(torchvision_name(net))[name]
+    except (KeyError, ValueError, AttributeError) as error:
+        raise UserError(
+            f"weights={name} is neither a file nor a name of torchvision's; allowed: a {', '.join(TORCH_FILES)}, "
+            f"{' or '.join(READERS)} file, DEFAULT, {', '.join(TORCHVISION_VGGS)}, or VGG16_Weights.IMAGENET1K_V1 and "
+            "the like."
+        ) from error
+
+
+def torchvision_name(net: VGG) -> str:
+    """torchvision's name of the net's architecture, "" where it has none."""
+    convolutions = len(net.conv_names)
+    name = f"vgg{convolutions + 3}{'_bn' if net.batch_norm else ''}"
+    return name if name in TORCHVISION_VGGS else ""
+
+
+def from_torchvision(entry: WeightsEnum) -> Weights:
+    """A set of torchvision's, downloaded on first use."""
+    metrics = entry.meta["_metrics"]["ImageNet-1K"]
+    if metrics["acc@1"] != metrics["acc@1"]:  # nan: features only
+        raise UserError(
+            f"weights={entry} has no classifier; allowed: {type(entry).__name__}.IMAGENET1K_V1, which has one."
+        )
+    try:
+        state = entry.get_state_dict(progress=True, check_hash=True)
+    except (URLError, OSError, RuntimeError) as error:
+        raise UserError(
+            f"weights={entry} could not be downloaded ({error}); fetch {entry.url} by other means and type "
+            "weights=<that file>."
+        ) from error
+    return described_by(entry, state)
+
+
+def described_by(entry: WeightsEnum, state: Mapping[str, Tensor]) -> Weights:
+    """`state` with what torchvision says of it."""
+    transforms, metrics = entry.transforms(), entry.meta["_metrics"]["ImageNet-1K"]
+    figure = {
+        "method": "centre_crop",
+        "scales": transforms.resize_size,
+        "top1": round(100 - metrics["acc@1"], 3),
+        "top5": round(100 - metrics["acc@5"], 3),
+        "source": "torchvision",
+    }
+    return Weights(str(entry), state, PREPROCESSINGS["torchvision"], entry.meta["categories"], [figure])
+
+
+def from_file(path: Path, net: VGG, preprocessing: str | None) -> Weights:
+    """The weights in a file."""
+    if path.suffix in READERS:
+        layers = READERS[path.suffix](path)
+        asked = PREPROCESSINGS[preprocessing or "oxford"]
+        return Weights(
+            path.name, named_as_torchvision(layers, net), asked, figures=published_figures().get(path.stem, [])
+        )
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises a dozen kinds
+        raise UserError(
+            f"weights={path} cannot be read as a file of PyTorch weights ({first_line(error)}); fetch it anew."
+        ) from error
+    if "preprocessing" in content:  # of convert_weights
+        asked = PREPROCESSINGS[preprocessing] if preprocessing else content["preprocessing"]
+        return Weights(content["name"], content["state_dict"], asked, figures=content["figures"])
+    entry = torchvision_file(path.name)
+    if entry and not preprocessing:
+        return described_by(entry, content)
+    if not preprocessing:
+        raise UserError(
+            f"weights={path} does not say how its pixels were preprocessed; type preprocessing="
+            f"{'|'.join(PREPROCESSINGS)} (torchvision: divided by a standard deviation; oxford: B, G, R)."
+        )
+    return Weights(path.name, content, PREPROCESSINGS[preprocessing])
+
+
+def torchvision_file(name: str) -> WeightsEnum | None:
+    """torchvision's entry whose download has this file name."""
+    entries = (entry for model in TORCHVISION_VGGS for entry in get_model_weights(model))
+    return next((entry for entry in entries if entry.url.endswith(f"/{name}")), None)
+
+
+@cache
+def published_figures() -> dict[str, list[dict[str, Any]]]:
+    """The figures known of released files, by the file's name without suffix."""
+    return yaml.safe_load(files("vggsuite.models").joinpath("published.yaml").read_text())
+
+
+def module_names(net: VGG) -> dict[str, str]:
+    """torchvision's name of each weight layer under the paper's: "features.0" for "conv1_1"."""
+    names = {id(module): name for name, module in net.named_modules()}
+    return {paper_name: names[id(layer)] for paper_name, layer in net.named_weight_layers()}
+
+
+def named_as_torchvision(layers: Layers, net: VGG) -> dict[str, Tensor]:
+    """Weights and biases by the paper's layer names as a state dict; a layer that `net` lacks keeps its name."""
+    names = module_names(net)
+    state = {}
+    for layer, (weight, bias) in layers.items():
+        name = names.get(layer, layer)
+        state[f"{name}.weight"], state[f"{name}.bias"] = weight, bias
+    return state
+
+
+def num_classes(state: Mapping[str, Tensor]) -> int:
+    """The number of outputs of the net that has these parameters."""
+    last = state.get("classifier.6.bias")
+    if last is None:
+        raise UserError(
+            "the weights have no third FC layer (classifier.6), whose outputs are the classes; name others."
+        )
+    return len(last)
+
+
+def first_difference(net: VGG, state: Mapping[str, Tensor]) -> str | None:
+    """The first layer, from the image on, in which `state` is not of `net`, and how they differ; None if it fits."""
+    paper_names = {module: paper_name for paper_name, module in module_names(net).items()}
+    own = net.state_dict()
+    for name in sorted(own.keys() | state.keys(), key=from_the_image_on):
+        if name.endswith("num_batches_tracked"):
+            continue
+        sides = [f"{list(side[name].shape)}" if name in side else "nothing" for side in (own, state)]
+        if sides[0] != sides[1]:
+            module = name.rpartition(".")[0]
+            return f"{paper_names.get(module, module)} ({name}): the net has {sides[0]} there, the weights {sides[1]}"
+    return None
+
+
+def from_the_image_on(name: str) -> tuple[Any, ...]:
+    """A parameter's place in the net: features before the rest, layers by their numbers, the weight first."""
+    module, _, parameter = name.rpartition(".")
+    numbers = [int(part) if part.isdigit() else part for part in module.split(".")]
+    return not name.startswith("features."), numbers, parameter != "weight"
+
+
+def require_fit(net: VGG, state: Mapping[str, Tensor], source: str) -> None:
+    """Make sure that `state` is of a net like `net`.
+
+    Raises:
+        UserError: naming the first layer that differs.
+    """
+    if difference := first_difference(net, state):
+        raise UserError(f"{source} is of another net, first in {difference}; type the model=... of these weights.")
+
+
+def fill(net: VGG, state: Mapping[str, Tensor], source: str) -> None:
+    """Give `net` the weights `state`; raises as `require_fit`."""
+    require_fit(net, state, source)
+    net.load_state_dict(state, strict=False)  # older files lack batch norm's counters

@@ -1,0 +1,44 @@
+"""One evaluation as a few lines for the terminal."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from vggsuite.results.record import Evaluation
+
+IMAGENET_VAL = 50_000  # images
+
+
+def summary(evaluation: Evaluation) -> str:
+    """The errors with their intervals, and beside them the published figures of the same weights."""
+    metrics = evaluation.metrics
+    lines = [f"{evaluation.name}: {metrics['num_images']} images of {evaluation.data['name']}"]
+    for k in (1, 5):
+        low, high = metrics[f"top{k}_interval"]
+        lines.append(
+            f"  top-{k} error {metrics[f'top{k}_error']:6.2f}%   {metrics['confidence']:.0%} interval "
+            f"[{low:.2f}, {high:.2f}]"
+        )
+    lines += [f"  published: {figure_text(figure)}" for figure in evaluation.published]
+    if evaluation.published and not any(comparable(evaluation, figure) for figure in evaluation.published):
+        lines.append(
+            f"  warning: no published figure is comparable with {protocol_text(evaluation.protocol)} on "
+            f"{metrics['num_images']} images of {evaluation.data['name']}."
+        )
+    return "\n".join(lines)
+
+
+def figure_text(figure: Mapping[str, Any]) -> str:
+    """A published figure, its protocol and its source."""
+    errors = [f"top-{k} error {figure[f'top{k}']:.2f}%" for k in (1, 5) if f"top{k}" in figure]
+    return f"{', '.join(errors)} by {protocol_text(figure)} ({figure['source']})"
+
+
+def protocol_text(protocol: Mapping[str, Any]) -> str:
+    """Method and scales, as "dense at Q = 256, 384, 512"."""
+    return f"{protocol['method']} at Q = {', '.join(map(str, protocol['scales']))}"
+
+
+def comparable(evaluation: Evaluation, figure: Mapping[str, Any]) -> bool:
+    """Whether a published figure was measured on the same images by the same protocol."""
+    whole = evaluation.data["name"] == "imagenet" and evaluation.metrics["num_images"] == IMAGENET_VAL
+    return whole and protocol_text(evaluation.protocol) == protocol_text(figure)

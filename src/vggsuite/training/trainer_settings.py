@@ -1,0 +1,69 @@
+"""What a run may ask of Lightning's Trainer."""
+
+import inspect
+from typing import Any, Literal
+
+import lightning as L
+from lightning.pytorch.utilities import rank_zero_only
+
+from vggsuite.errors import UserError
+from vggsuite.protocol import Precision
+
+PRECISIONS: dict[Precision, Literal["32-true", "bf16-mixed"]] = {
+    Precision.fp32: "32-true",
+    Precision.bf16: "bf16-mixed",
+}
+
+# Arguments of Lightning's Trainer that a run sets itself, and the setting to use instead.
+SET_BY_RUN = {
+    "max_epochs": "recipe.epochs",
+    "precision": "recipe.precision",
+    "logger": "logger=csv|tensorboard|wandb",
+    "callbacks": "no setting",
+    "default_root_dir": "paths.runs",
+    "check_val_every_n_epoch": "no setting",
+    "val_check_interval": "no setting",
+    "fast_dev_run": "recipe.epochs=1",
+    "enable_progress_bar": "no setting",
+    "enable_model_summary": "no setting",
+    "num_sanity_val_steps": "no setting",
+    "use_distributed_sampler": "no setting",
+}
+
+
+def check_trainer_arguments(trainer: dict[str, Any]) -> None:
+    """Refuse what Lightning's Trainer does not take, and what a run sets itself.
+
+    Raises:
+        UserError: naming the argument.
+    """
+    allowed = [name for name in inspect.signature(L.Trainer).parameters if name not in SET_BY_RUN]
+    for name in trainer:
+        if name in SET_BY_RUN:
+            raise UserError(f"trainer.{name} is set by the suite; use instead: {SET_BY_RUN[name]}.")
+        if name not in allowed:
+            raise UserError(f"trainer.{name} is no argument of Lightning's Trainer; allowed: {', '.join(allowed)}.")
+
+
+def is_first_process() -> bool:
+    """Whether this is the process of the first device, which alone writes and prints."""
+    return not getattr(rank_zero_only, "rank", 0)
+
+
+def check_batch(batch_size: int, trainer: dict[str, Any], *, multirun: bool) -> None:
+    """Check that a training batch can be split over what `trainer` asks for.
+
+    Raises:
+        UserError: for several devices in a multirun's one process, and for a batch that they cannot share.
+    """
+    if trainer["devices"] > 1 and multirun:
+        raise UserError(
+            f"trainer.devices={trainer['devices']} cannot be combined with a --multirun in one process; allowed: "
+            "trainer.devices=1, or hydra/launcher=processes, which gives each job a process of its own."
+        )
+    parts = trainer["devices"] * trainer["num_nodes"] * trainer["accumulate_grad_batches"]
+    if batch_size % parts:
+        raise UserError(
+            f"recipe.batch_size={batch_size} is the global batch and cannot be split evenly into {parts} "
+            f"parts (devices x nodes x accumulated steps); allowed: a multiple of {parts}."
+        )

@@ -1,0 +1,217 @@
+"""Tables as functions of records: which results are in them, their rows, claims and files."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.results.conftest import DENSE, IMAGES, STATE
+from vggsuite.errors import UserError
+from vggsuite.protocol import Method, Protocol
+from vggsuite.results import claims, report, tables
+from vggsuite.results.collection import Collection, collect, outdated
+from vggsuite.results.record import read_record
+
+MakeRun = Callable[..., Path]
+MakeEvaluation = Callable[..., Path]
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def collected(runs: Path, **changes: str) -> Collection:
+    return collect(runs, **({"data": "digits", "variant": ""} | changes))
+
+
+def nothing(data: str = "digits") -> Collection:
+    return Collection(data, "", {}, [])
+
+
+def test_the_experiments_are_those_with_a_config_file() -> None:
+    experiments = {row.experiment for number in (3, 4, 5, 6) for row in tables.rows(number, {})}
+    folder = Path(__file__).parents[2] / "conf/experiment"
+    assert experiments == {str(file.relative_to(folder).with_suffix("")) for file in folder.glob("table*/*.yaml")}
+    assert {row.experiment for row in tables.rows(7, {})} <= experiments | {None}
+    for claim in (claim for of_table in claims.CLAIMS.values() for claim in of_table):
+        assert {claim.ours, claim.other} <= experiments
+
+
+@pytest.mark.parametrize(("number", "count"), [(3, 12), (4, 10), (5, 6), (6, 4), (7, 15)])
+def test_without_results_there_are_dashes_and_the_papers_figures(number: int, count: int) -> None:
+    made = report.make_report(number, nothing(), 0.95)
+    assert len(made.rows) == count
+    for row in made.rows:
+        cells = report.row_cells(row, report.OUR_HEADINGS[number])
+        assert set(cells[len(row.printed) + len(row.paper) :]) == {"-"}
+    assert all(finding.verdict == "-" for finding in made.findings)
+    assert "no results on digits" in made.heading
+
+
+def test_a_row_is_the_mean_and_deviation_over_seeds(make_run: MakeRun) -> None:
+    make_run("table3/a", range(20), seed=0)
+    runs = make_run("table3/a", range(24), seed=1).parents[3]
+    ours = tables.rows(3, collected(runs).results)[0].ours
+    assert ours is not None
+    assert (ours.top1.mean, ours.top1.sd, ours.num_seeds) == (11.0, pytest.approx(2**0.5), 2)
+    assert report.our_cells(ours)["our top-1"] == "11.00 +- 1.41"
+
+
+def test_a_single_result_has_its_interval(make_run: MakeRun) -> None:
+    ours = tables.rows(3, collected(make_run("table3/a", range(20)).parents[3]).results)[0].ours
+    assert ours is not None
+    assert report.our_cells(ours)["our top-1"] == "10.00 [9.0, 12.0]"
+
+
+def test_tables_4_to_7_show_evaluations_and_fusions(make_run: MakeRun, make_evaluation: MakeEvaluation) -> None:
+    """A row finds the evaluation of its own run by its own protocol, and no other."""
+    run = make_run("table3/e_multi", train_scale=[37, 73])
+    runs = run.parents[3]
+    several = (37, 55, 73)
+    make_evaluation(run, Protocol(Method.dense, several, flip=False), range(10))
+    make_evaluation(run, Protocol(Method.both, several, flip=False), range(8))
+    make_evaluation(run, Protocol(Method.multi_crop, several, flip=True), range(6))  # another protocol
+    make_evaluation(run, Protocol(Method.dense, (37, 55), flip=False), range(6))  # other scales
+    make_evaluation(runs / "digits/table6/both/seed_0", None, range(4))
+    results = collected(runs).results
+    means = {
+        (number, row.experiment): row.ours.top1.mean
+        for number in (4, 5, 6, 7)
+        for row in tables.rows(number, results)
+        if row.ours
+    }
+    assert means == {
+        (4, "table4/e_multi"): 5,
+        (5, "table5/e_dense"): 5,
+        (5, "table5/e_both"): 4,
+        (6, "table6/both"): 2,
+        (7, "table5/e_both"): 4,
+        (7, "table6/both"): 2,
+    }
+    (finding,) = (f for f in claims.findings(6, results, 0.95) if f.ours)
+    assert finding.claim.text == "D and E together beat E, both"
+    assert (finding.paper, finding.ours and finding.ours.value) == (-0.7, -2.0)
+
+
+def test_a_result_of_an_earlier_run_is_told(make_run: MakeRun, make_evaluation: MakeEvaluation) -> None:
+    run = make_run("table3/d", environment=STATE | {"started": "later"})
+    make_run("table3/d_384", init={"run": "digits/table3/d/seed_0", "started": "earlier"})
+    fusion = {"run": "digits/table3/d/seed_0", "started": "earlier", "sha256": "0"}
+    make_evaluation(run.parents[2] / "table6/dense/seed_0", None, range(4), of=[fusion])
+    told = outdated(collected(run.parents[3]).results)
+    assert [sentence.partition(" ")[0] for sentence in told if "d_384" in sentence or "table6" in sentence] == [
+        "digits/table3/d_384/seed_0",
+        "digits/table6/dense/seed_0",
+    ]
+
+
+def test_other_data_other_variants_and_other_experiments_stay_out(make_run: MakeRun) -> None:
+    make_run("vgg_a-single")
+    make_run("table3/a", variant="+recipe.epochs-1")
+    runs = make_run("table3/a", data=IMAGES | {"name": "folder", "train_fingerprint": "f", "crop": 32}).parents[3]
+    assert collected(runs).results == {}
+    assert list(collected(runs, variant="+recipe.epochs-1").results) == ["table3/a"]
+    assert list(collected(runs, data="folder").results) == ["table3/a"]
+    assert len(collected(runs).others) == 2
+
+
+@pytest.mark.parametrize(("key", "told"), [("fingerprint", "evaluated"), ("train_fingerprint", "trained")])
+def test_results_on_different_images_are_not_put_into_one_table(key: str, told: str, make_run: MakeRun) -> None:
+    data = IMAGES | {"train_fingerprint": "f", "crop": 32}
+    make_run("table3/a", data=data)
+    runs = make_run("table3/b", data=data | {key: "other"}).parents[3]
+    with pytest.raises(UserError, match=f"were {told} on different images"):
+        collected(runs)
+
+
+@pytest.mark.parametrize(
+    ("ours", "other", "verdict"),
+    [
+        (range(5), range(30), "agrees"),
+        (range(30), range(5), "disagrees"),
+        (range(20), range(21), "not resolved"),
+    ],
+)
+def test_a_claim_that_something_helps(ours: range, other: range, verdict: str, make_run: MakeRun) -> None:
+    make_run("table3/c", other)
+    runs = make_run("table3/d", ours).parents[3]
+    finding = next(f for f in claims.findings(3, collected(runs).results, 0.95) if "3x3 beats 1x1" in f.claim.text)
+    assert finding.verdict == verdict
+    assert finding.paper == -1.1
+    assert finding.ours is not None
+    assert finding.ours.value == pytest.approx((len(ours) - len(other)) / 2)
+    assert finding.ours.method == "bootstrap over 200 images"
+
+
+@pytest.mark.parametrize(("lrn", "verdict"), [(range(40), "agrees"), (range(2), "disagrees")])
+def test_the_claim_that_lrn_does_not_help(lrn: range, verdict: str, make_run: MakeRun) -> None:
+    make_run("table3/a", range(20))
+    runs = make_run("table3/a_lrn", lrn).parents[3]
+    assert claims.findings(3, collected(runs).results, 0.95)[0].verdict == verdict
+
+
+def test_several_seeds_are_compared_over_seeds_those_in_common(make_run: MakeRun) -> None:
+    for seed, (a, b) in enumerate([(20, 10), (22, 11), (24, 15)]):
+        make_run("table3/a", range(a), seed=seed)
+        make_run("table3/b", range(b), seed=seed)
+    runs = make_run("table3/b", range(100), seed=7).parents[3]
+    finding = claims.findings(3, collected(runs).results, 0.95)[1]
+    assert finding.ours is not None
+    assert finding.ours.method == "t over 3 seeds"
+    assert finding.ours.value == pytest.approx(-5.0)
+
+
+GOLDEN_FILES = sorted(file.name for file in GOLDEN.iterdir())
+
+
+@pytest.fixture
+def golden_runs(make_run: MakeRun, make_evaluation: MakeEvaluation) -> Path:
+    """Runs for some rows of every table."""
+    make_run("table3/a", range(20))
+    make_run("table3/a_lrn", range(26))
+    make_run("other", variant="+recipe.lr-1")
+    make_run("table3/d_384", range(16), train_scale=[55, 55])
+    run = make_run("table3/d_multi", range(4), train_scale=[37, 73])
+    for method, wrong in ((Method.dense, 3), (Method.multi_crop, 6)):
+        make_evaluation(run, Protocol(method, (37, 55, 73), flip=False), range(wrong))
+    runs = run.parents[3]
+    for seed in (0, 1):
+        make_evaluation(runs / f"digits/table6/dense/seed_{seed}", None, range(2 + seed))
+    return runs
+
+
+def write_golden(runs: Path, folder: Path) -> None:
+    """To renew the golden files: call this on `golden_runs` and look at every difference."""
+    for number in report.TITLES:
+        report.save(report.make_report(number, collected(runs), 0.95), folder)
+
+
+@pytest.mark.parametrize("name", GOLDEN_FILES)
+def test_the_files_are_the_golden_ones(name: str, golden_runs: Path, tmp_path: Path) -> None:
+    write_golden(golden_runs, tmp_path / "out")
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == GOLDEN_FILES
+    assert (tmp_path / "out" / name).read_text() == (GOLDEN / name).read_text()
+
+
+def test_the_heading_says_which_images_they_are(make_run: MakeRun) -> None:
+    made = report.make_report(3, collected(make_run("table3/a").parents[3]), 0.95)
+    assert "NOT ImageNet" in made.heading
+    assert "no results on imagenet" in report.make_report(3, nothing("imagenet"), 0.95).heading
+
+
+def test_records_survive_writing_and_reading(make_run: MakeRun) -> None:
+    folder = make_run("table3/a")
+    record = read_record(folder)
+    assert record.metrics["top1_error"] == 10.0
+    assert Protocol.of(record.test) == DENSE
+    assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_record_of_another_version_is_refused(make_run: MakeRun) -> None:
+    folder = make_run("table3/a")
+    file = folder / "result.json"
+    file.write_text(file.read_text().replace('"schema_version": 2', '"schema_version": 99'))
+    with pytest.raises(UserError, match="schema version 99"):
+        read_record(folder)
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(None, "-"), (42.4, "42 s"), (185, "3 min 05 s"), (3720, "1 h 02 min")])
+def test_durations(seconds: float | None, text: str) -> None:
+    assert report.duration(seconds) == text
