@@ -75,7 +75,8 @@ def test_preprocessing_of_published_weights() -> None:
     assert torch.allclose(Preprocessing(**PREPROCESSINGS["torchvision"])(pixels), torchvision, atol=1e-5)
     oxford = Preprocessing(**PREPROCESSINGS["oxford"])(pixels)
     assert oxford[0, :, 0, 0].tolist() == pytest.approx(
-        [int(pixels[0, 2, 0, 0]) - 103.939, int(pixels[0, 1, 0, 0]) - 116.779, int(pixels[0, 0, 0, 0]) - 123.68], abs=1e-4
+        [int(pixels[0, 2, 0, 0]) - 103.939, int(pixels[0, 1, 0, 0]) - 116.779, int(pixels[0, 0, 0, 0]) - 123.68],
+        abs=1e-4,
     )
 
 

@@ -1,0 +1,271 @@
+"""How fast the test protocols are, as ratios within one run: python benchmarks/evaluation.py
+
+Net D with random weights (speed does not depend on them), one image of ILSVRC's commonest shape, 500 x 375, at
+Q = 384 with its mirror image. All ways are interleaved in shuffled order; a ratio is the median of the rounds' ratios.
+On the CPU the process's own time is taken, on one thread unless --threads says more, since a machine's other work does
+not count in it; on a GPU (--device cuda) the time until it is done.
+
+--run <folder of a run>: also on how many images its top-1 answers in bf16 and fp32 agree.
+--save <file.md>: also write what is printed to a file.
+"""
+
+import argparse
+import random
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from tabulate import tabulate
+from torch import Tensor
+from torch.nn import functional as F
+
+from vggsuite.data.layouts import Samples
+from vggsuite.data.preprocessing import Preprocessing
+from vggsuite.evaluation import inference
+from vggsuite.models.initialisation import draw_weights
+from vggsuite.models.vgg import VGG
+from vggsuite.models.weights import PREPROCESSINGS
+from vggsuite.protocol import Method, Precision, Protocol
+from vggsuite.results.environment import environment
+from vggsuite.results.predictions import load_posteriors
+
+SIDE, LONG_SIDE = 384, 512
+ROOT = Path(__file__).resolve().parents[1]
+MIXES = {
+    "one shape": [(500, 375)] * 8,
+    "as on ILSVRC": [(500, 375)] * 5 + [(500, 333), (375, 500), (400, 300)],
+    "all shapes differ": [(500, 375 - 9 * step) for step in range(8)],
+}
+Way = Callable[[Tensor], object]
+
+
+def net_d() -> VGG:
+    torch.manual_seed(0)
+    net = VGG(16)
+    draw_weights(net, "kaiming")
+    return net.eval()
+
+
+def by_protocol(method: Method, precision: Precision, device: torch.device) -> Way:
+    """The suite's own way, the weights converted beforehand."""
+    net, preprocessing = net_d(), Preprocessing(**PREPROCESSINGS["paper"]).to(device)
+    protocol = Protocol(method, (SIDE,), flip=True, precision=precision)
+    inference.prepare(net, protocol, device)
+    return lambda pixels: inference.predict(net, preprocessing, protocol, pixels)
+
+
+def textbook(device: torch.device, *, autocast: bool = False) -> Way:
+    """As usually written: FC weights viewed as convolutions, the image and then its mirror image."""
+    net, preprocessing = net_d().to(device), Preprocessing(**PREPROCESSINGS["paper"]).to(device)
+
+    def scores(images: Tensor) -> Tensor:
+        maps = net.features(images)
+        for index, side in ((0, 7), (3, 1), (6, 1)):
+            layer = net.classifier[index]
+            assert isinstance(layer, torch.nn.Linear)
+            maps = F.conv2d(maps, layer.weight.view(layer.out_features, -1, side, side), layer.bias)
+            maps = maps if index == 6 else F.relu(maps)
+        return maps.mean(dim=(2, 3)).float().softmax(dim=1)
+
+    @torch.inference_mode()
+    def run(pixels: Tensor) -> Tensor:
+        images = preprocessing(pixels)
+        with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
+            return (scores(images) + scores(images.flip(-1))) / 2
+
+    return run
+
+
+WAYS: dict[str, Callable[[torch.device], Way]] = {
+    "50 crops, fp32": lambda device: by_protocol(Method.multi_crop, Precision.fp32, device),
+    "50 crops, bf16": lambda device: by_protocol(Method.multi_crop, Precision.bf16, device),
+    "dense, textbook, fp32": lambda device: textbook(device),
+    "dense, textbook, bf16 by autocast": lambda device: textbook(device, autocast=True),
+    "dense, fp32": lambda device: by_protocol(Method.dense, Precision.fp32, device),
+    "dense, bf16": lambda device: by_protocol(Method.dense, Precision.bf16, device),
+}
+
+
+def seconds(call: Callable[[], object], device: torch.device) -> float:
+    """How long a call takes: the process's own time on the CPU, the time until the device is done on a GPU."""
+    clock = time.process_time if device.type == "cpu" else time.perf_counter
+    start = clock()
+    call()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return clock() - start
+
+
+def rounds(calls: dict[str, Callable[[], object]], count: int, device: torch.device) -> dict[str, list[float]]:
+    """The seconds of every call in `count` rounds, after one that is not counted, each in another order."""
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for number in range(count + 1):
+        for name in random.Random(number).sample(list(calls), len(calls)):
+            taken = seconds(calls[name], device)
+            if number:
+                times[name].append(taken)
+    return times
+
+
+def ratio(times: dict[str, list[float]], name: str, to: str) -> str:
+    """How many times faster `name` is than `to`: the median of the rounds' ratios [lowest, highest]."""
+    ratios = [other / own for own, other in zip(times[name], times[to], strict=True)]
+    return f"{statistics.median(ratios):.2f} [{min(ratios):.2f}, {max(ratios):.2f}]"
+
+
+def test_pixels(device: torch.device) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (1, 3, SIDE, LONG_SIDE), dtype=torch.uint8, generator=generator).to(device)
+
+
+def speed_table(count: int, device: torch.device, arguments: Sequence[str]) -> str:
+    pixels = test_pixels(device)
+    ways = {name: make(device) for name, make in WAYS.items()}
+    times = rounds({name: lambda way=way: way(pixels) for name, way in ways.items()}, count, device)  # type: ignore[misc]
+    rows = [
+        (
+            name,
+            f"{statistics.median(times[name]):.2f}",
+            f"{1 / statistics.median(times[name]):.3f}",
+            ratio(times, name, "50 crops, fp32"),
+            ratio(times, name, "dense, textbook, fp32"),
+            f"{peak_memory(name, arguments):.0f}",
+        )
+        for name in WAYS
+    ]
+    return tabulate(
+        rows,
+        ("way", "s an image", "images/s", "x 50 crops fp32", "x textbook fp32", "peak memory over the weights, MB"),
+        tablefmt="github",
+        disable_numparse=True,
+    )
+
+
+def peak_memory(way: str, arguments: Sequence[str]) -> float:
+    """The peak of a process of its own that goes one way once, in MB beyond what it had with its weights ready."""
+    command = [sys.executable, __file__, "--memory-of", way, *arguments]
+    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def memory_of(way: str, device: torch.device) -> float:
+    """What `peak_memory` asks its process."""
+    run = WAYS[way](device)
+    if device.type == "cuda":
+        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        run(test_pixels(device))
+        return (torch.cuda.max_memory_allocated() - before) / 1e6
+    before = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    Path("/proc/self/clear_refs").write_text("5")  # forgets the peak of making the weights
+    run(test_pixels(device))
+    peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return (int(peak.split()[1]) * 1024 - before) / 1e6
+
+
+def bucket_table(count: int, device: torch.device) -> str:
+    """Images of one shape in one batch against one image at a time, files to saved shards, for several mixes."""
+    net, preprocessing = net_d(), Preprocessing(**PREPROCESSINGS["paper"])
+    protocol = Protocol(Method.dense, (256,), flip=False)
+    rows = []
+    with tempfile.TemporaryDirectory() as home:
+        for mix, sizes in MIXES.items():
+            samples = write_images(Path(home) / mix, sizes)
+            calls = {}
+            for name, batch_size in (("one at a time", 1), ("by shape", 64)):
+                folder = Path(home) / f"{mix}, {name}"
+                folder.mkdir()
+                task = inference.Task(net, preprocessing, samples, sizes, protocol, batch_size, 1000, 0, folder)
+                calls[name] = lambda task=task: run_afresh(task, device)
+            times = rounds(calls, count, device)  # type: ignore[arg-type]
+            rate = len(sizes) / statistics.median(times["by shape"])
+            rows.append((mix, f"{rate:.2f}", ratio(times, "by shape", "one at a time")))
+    return tabulate(rows, ("mix of 8 images", "images/s by shape", "x one at a time"), tablefmt="github")
+
+
+def write_images(folder: Path, sizes: Sequence[tuple[int, int]]) -> Samples:
+    folder.mkdir()
+    paths = []
+    for number, (width, height) in enumerate(sizes):
+        pixels = np.random.default_rng(number).integers(0, 256, (height // 8, width // 8, 3), dtype=np.uint8)
+        paths.append(str(folder / f"{number}.jpg"))
+        Image.fromarray(pixels).resize((width, height)).save(paths[-1])
+    return Samples(paths, [0] * len(paths))
+
+
+def run_afresh(task: inference.Task, device: torch.device) -> None:
+    for shard in task.folder.glob("shard_*.npz"):
+        shard.unlink()
+    inference.run(task, [device])
+
+
+def agreement(run: Path) -> str:
+    """On how many images the top-1 answers of a run in bf16 and fp32 agree, by evaluate.py at the run's three Q."""
+    answers = []
+    for precision in ("fp32", "bf16"):
+        command = [
+            sys.executable,
+            str(ROOT / "src/evaluate.py"),
+            f"run={run}",
+            "scales=multi",
+            f"precision={precision}",
+        ]
+        told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        name = told.partition(":")[0].rpartition("/")[2]
+        answers.append(load_posteriors(run / "evaluations" / name).argmax(axis=1))
+    same = answers[0] == answers[1]
+    return f"Top-1 answers of {run.parts[-2]} that agree in bf16 and fp32: {same.sum()} of {len(same)} images."
+
+
+def setting(arguments: argparse.Namespace) -> str:
+    """Where and when it was measured."""
+    here = environment(gpu=arguments.device == "cuda")
+    hardware = ", ".join(f"{name} {value}" for name, value in here["hardware"].items() if value)
+    versions = ", ".join(f"{name} {here['versions'][name]}" for name in ("python", "torch", "torchvision"))
+    commit = f"{here['git_commit']}{' with changes' if here['git_dirty'] else ''}"
+    command = f"python benchmarks/evaluation.py --rounds {arguments.rounds} --threads {arguments.threads}"
+    return (
+        f"{datetime.now(UTC):%Y-%m-%d}, {hardware}; {versions}; commit {commit}\n\n"
+        f"`{command} --device {arguments.device}`: {arguments.rounds} rounds; medians, ratios [lowest, highest]."
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--run", type=Path)
+    parser.add_argument("--save", type=Path)
+    parser.add_argument("--memory-of", choices=WAYS, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    device = torch.device(arguments.device)
+    if arguments.memory_of:
+        print(memory_of(arguments.memory_of, device))
+        return
+    same = ["--threads", str(arguments.threads), "--device", arguments.device]
+    parts = [
+        f"# Evaluation of net D: one 500 x 375 image at Q = {SIDE}, with its mirror image",
+        setting(arguments),
+        speed_table(arguments.rounds, device, same),
+        "## Images of one shape in one batch: dense, Q = 256, from files to saved shards",
+        bucket_table(arguments.rounds, device),
+        *([agreement(arguments.run)] if arguments.run else []),
+    ]
+    text = "\n\n".join(parts) + "\n"
+    print(text)
+    if arguments.save:
+        arguments.save.write_text(text)
+
+
+if __name__ == "__main__":
+    main()
