@@ -61,7 +61,7 @@ def draw_panel(axes: Axes, subject: Subject, pixels: np.ndarray, protocol: Proto
     first = (net.map_side - 1) * net.stride / 2  # left edge of the first point's cell
     right, bottom = (first + count * net.stride for count in reversed(scores.shape))
     extent = (first, right, bottom, first)
-    axes.imshow(pixels)
+    axes.imshow(pixels, extent=(0, pixels.shape[1], pixels.shape[0], 0))
     overlay = axes.imshow(scores, extent=extent, alpha=0.55, cmap="inferno", interpolation="bilinear")
     axes.set(xlim=(0, pixels.shape[1]), ylim=(pixels.shape[0], 0), xticks=[], yticks=[])
     height, width = scores.shape

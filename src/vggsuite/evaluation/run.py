@@ -146,7 +146,10 @@ class Evaluator:
         started, clock = datetime.now(UTC), time.perf_counter()
         folder, gpu = self.folder(protocol), self.devices[0].type == "cuda"
         parts = [self.folder(part) for part in protocol.parts()]
-        found = mean_posteriors(parts) if parts else self.forward(protocol)
+        if parts:
+            found, num_forward = mean_posteriors(parts), 0
+        else:
+            found, num_forward = self.forward(protocol)
         seconds = time.perf_counter() - clock
         record = Evaluation(
             name=self.name(protocol),
@@ -157,16 +160,22 @@ class Evaluator:
             data={"name": self.data_name, "fingerprint": self.fingerprint, "num_classes": found.shape[1]},
             metrics=errors(found, torch.from_numpy(self.truth.labels), confidence=self.confidence),
             published=list(self.subject.published),
-            cost={"num_views": protocol.num_views, "devices": len(self.devices), "wall_seconds": round(seconds, 2)}
-            | peak_memory(gpu),
+            cost={
+                "num_views": protocol.num_views,
+                "images_per_second": round(num_forward / seconds, 2),
+                "devices": len(self.devices),
+                "wall_seconds": round(seconds, 2),
+            }
+            | (peak_memory(gpu) if len(self.devices) == 1 else {}),
             environment=environment(gpu) | {"started": started.isoformat(timespec="seconds")},
         )
         save(record, found, self.truth, folder)
         shutil.rmtree(folder / SHARDS, ignore_errors=True)
         return record
 
-    def forward(self, protocol: Protocol) -> Tensor:
-        """Posteriors [N, classes] of all images, by forward passes of those that no shard has yet."""
+    def forward(self, protocol: Protocol) -> tuple[Tensor, int]:
+        """Posteriors [N, classes] of all images, by forward passes of those that no shard has yet, and how many those
+        were."""
         shards = self.folder(protocol) / SHARDS
         keep_shards_of({"of": self.subject.of, "fingerprint": self.fingerprint, "rerun": self.rerun}, shards)
         task = inference.Task(
@@ -180,8 +189,9 @@ class Evaluator:
             num_workers=self.num_workers,
             folder=shards,
         )
+        num_saved = len(inference.saved_images(shards))
         inference.run(task, self.devices)
-        return inference.collect(shards, len(self.images.val))
+        return inference.collect(shards, len(self.images.val)), len(self.images.val) - num_saved
 
 
 def keep_shards_of(what: dict[str, Any], shards: Path) -> None:

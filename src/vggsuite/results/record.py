@@ -78,7 +78,8 @@ class Evaluation:
         metrics: `top1_error` and `top5_error` in percent, `top1_interval` and `top5_interval` with their `confidence`,
             and `num_images` behind them.
         published: of published weights, the figures that others printed of them.
-        cost: `images_per_second`, `num_views` of an image, `devices`, `wall_seconds` and `peak_memory_bytes`.
+        cost: `num_views` of an image, `images_per_second` that went through the net (0 for a mean), `devices`,
+            `wall_seconds` and, of one device, `peak_memory_bytes` with what it is a peak of.
         environment: as a run's.
     """
 
