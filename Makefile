@@ -12,12 +12,22 @@ CORES := $(shell getconf _NPROCESSORS_ONLN)
 JOBS ?= $(if $(filter digits,$(DATA)),$(CORES),1)
 MANY := --multirun hydra/launcher=processes hydra.launcher.num_jobs=$(JOBS) data=$(DATA)
 TRAIN := $(BIN)/python src/train.py $(MANY) seed=$(SEEDS) $(OVERRIDES)
-# What was trained with OVERRIDES is found by them; where it lies and what it is tested on are for every command.
-TRAINED := data=$(DATA) $(filter paths.%,$(OVERRIDES)) "overrides='$(OVERRIDES)'"
-EVALUATE := $(BIN)/python src/evaluate.py $(MANY) seed=$(SEEDS) $(filter trainer% paths.%,$(OVERRIDES)) "overrides='$(OVERRIDES)'"
-FUSE := $(BIN)/python src/fuse.py $(MANY) seed=$(SEEDS) $(filter paths.%,$(OVERRIDES)) "overrides='$(OVERRIDES)'"
+# What was trained with OVERRIDES is found by them; where runs lie, and the devices, hold for the other commands too.
+PATHS := $(filter paths.%,$(OVERRIDES))
+DEVICES := $(filter trainer=% trainer.accelerator=% trainer.devices=%,$(OVERRIDES))
+EVALUATE := $(BIN)/python src/evaluate.py $(MANY) seed=$(SEEDS) $(PATHS) $(DEVICES) "overrides='$(OVERRIDES)'"
+FUSE := $(BIN)/python src/fuse.py $(MANY) seed=$(SEEDS) $(PATHS) "overrides='$(OVERRIDES)'"
+PRINT := $(BIN)/python src/table.py data=$(DATA) $(PATHS) "overrides='$(OVERRIDES)'" "table=[$(TABLES)]"
+
+# What the tables in TABLES need: of_tables gives its second argument if one of those in its first is wanted.
 comma := ,
+space := $() $()
 WANTED := $(subst $(comma), ,$(TABLES))
+$(if $(filter-out 3 4 5 6 7,$(WANTED)),$(error TABLES=$(TABLES) names a table that cannot be made; allowed: 3,4,5,6,7))
+of_tables = $(if $(filter $(1),$(WANTED)),$(2))
+list = $(subst $(space),$(comma),$(strip $(1)))
+B := $(call of_tables,3 4,b)
+C := $(call of_tables,3 4 6 7,c)
 
 .DEFAULT_GOAL := help
 .PHONY: help environment ablation-table table test lint format lock unpack-imagenet clean-environment
@@ -42,13 +52,12 @@ $(READY): requirements.lock pyproject.toml
 	@touch $@
 
 ablation-table: $(READY)  ## Train and evaluate what TABLES still lack, in the paper's order, and print them
-	$(TRAIN) experiment=table3/a,table3/a_lrn
-	$(TRAIN) experiment=table3/b,table3/c,table3/d,table3/e
-	$(TRAIN) experiment=table3/c_384,table3/d_384,table3/e_384
-	$(TRAIN) experiment=table3/c_multi,table3/d_multi,table3/e_multi
+	$(TRAIN) experiment=$(call list,table3/a $(call of_tables,3,table3/a_lrn))
+	$(TRAIN) experiment=$(call list,$(addprefix table3/,$(B) $(C) d e))
+	$(TRAIN) experiment=$(call list,$(patsubst %,table3/%_384,$(C) d e))
+	$(TRAIN) experiment=$(call list,$(patsubst %,table3/%_multi,$(B:b=c) d e))
 ifneq ($(filter 4 6 7,$(WANTED)),)
-	$(EVALUATE) experiment=table4/b,table4/c,table4/d,table4/e,table4/c_384,table4/d_384,table4/e_384
-	$(EVALUATE) experiment=table4/c_multi,table4/d_multi,table4/e_multi
+	$(EVALUATE) experiment=$(call list,$(addprefix table4/,$(B) c d e c_384 d_384 e_384 $(B:b=c_multi) d_multi e_multi))
 endif
 ifneq ($(filter 5 6 7,$(WANTED)),)
 	$(EVALUATE) experiment=table5/d_dense,table5/e_dense,table5/d_multi_crop,table5/e_multi_crop
@@ -57,10 +66,10 @@ endif
 ifneq ($(filter 6 7,$(WANTED)),)
 	$(FUSE) experiment=table6/submission,table6/dense,table6/multi_crop,table6/both
 endif
-	$(BIN)/python src/table.py $(TRAINED) "table=[$(TABLES)]"
+	$(PRINT)
 
 table: $(READY)  ## Print TABLES from the results that exist
-	$(BIN)/python src/table.py $(TRAINED) "table=[$(TABLES)]"
+	$(PRINT)
 
 test: $(READY)  ## Run the test suite, slow tests included
 	$(BIN)/python -m pytest

@@ -17,15 +17,15 @@ def main(cfg: DictConfig) -> None:
     with cli.user_errors():
         config = settle(cfg, typed)
         protocol = protocol_of(config)
+        if config.heatmap:
+            from vggsuite.evaluation.heatmap import draw_heatmap
+
+            print(f"saved: {draw_heatmap(config, protocol)}")
+            return
         evaluation = finished(config, protocol, typed)
         if evaluation is None:
             from vggsuite.evaluation.subject import make_evaluator  # only now: a finished one need not wait for torch
 
-            if config.heatmap:
-                from vggsuite.evaluation.heatmap import draw_heatmap
-
-                print(f"saved: {draw_heatmap(config, protocol)}")
-                return
             evaluation = make_evaluator(config, repeat_command("evaluate.py", typed)).evaluate(protocol)
         print(summary(evaluation))
 

@@ -1,6 +1,7 @@
 """Print tables of the paper from the results that exist: see conf/table.yaml, or `python src/table.py --help`."""
 
 from pathlib import Path
+from typing import Any
 
 import hydra
 from omegaconf import DictConfig
@@ -16,24 +17,21 @@ from vggsuite.results.collection import collect
 def main(cfg: DictConfig) -> None:
     with cli.user_errors():
         config = to_config(cfg, TableConfig)
-        numbers = table_numbers(config)
+        if not 0 < config.confidence < 1:
+            raise UserError(f"confidence={config.confidence} is out of range; allowed: between 0 and 1 (0.95).")
         collection = collect(Path(config.paths.runs), data=config.data.name, variant=config.variant)
-        for number in numbers:
+        for number in table_numbers(config.table):
             made = report.make_report(number, collection, config.confidence)
             print(report.as_text(made))
             print("saved:", *report.save(made, Path(config.output)), end="\n\n")
 
 
-def table_numbers(config: TableConfig) -> list[int]:
-    """The tables that `config` asks for, one or several."""
-    if not 0 < config.confidence < 1:
-        raise UserError(f"confidence={config.confidence} is out of range; allowed: between 0 and 1 (confidence=0.95).")
-    numbers = list(config.table) if isinstance(config.table, list) else [config.table]
+def table_numbers(asked: Any) -> list[int]:
+    """The numbers of the tables asked for, one or several."""
+    numbers = list(asked) if isinstance(asked, list) else [asked]
     if not numbers or not set(numbers) <= report.TITLES.keys():
-        raise UserError(
-            f"table={config.table} is not among the tables that can be printed; allowed: "
-            f"{', '.join(map(str, report.TITLES))}, or several (table=[3,4])."
-        )
+        allowed = ", ".join(map(str, report.TITLES))
+        raise UserError(f"table={asked} is not among those that can be printed; allowed: {allowed}, or table=[3,4].")
     return numbers
 
 

@@ -111,7 +111,10 @@ def test_a_fusion_of_runs_and_of_evaluations(runs: Path, tmp_path: Path) -> None
         ("members=[{runs}/11,{runs}/11]", "twice"),
         ("members=[{runs}/11,/nowhere]", "holds neither a finished run nor an evaluation"),
         ("members=[{runs}/11,{runs}/13] scales=[5]", "below the net's smallest input"),
-        ("members=[{runs}/11,{runs}/13] confidence=2", "between 0 and 1"),
+        (
+            "members=[{runs}/11,{runs}/13] output={runs}/11",
+            "holds a run or an evaluation, which the fusion would replace",
+        ),
         ("experiment=table6/both paths.runs={runs}", "table3/d_multi/seed_0, which holds neither"),
     ],
 )
@@ -138,7 +141,8 @@ def test_bad_members_are_told_in_one_sentence(words: str, told: str, runs: Path)
         ("run={run} protocol=multi_crop ceil_mode=true", "ceil_mode=True changes nothing"),
         ("run={run} batch_size=0", "batch_size=0 is out of range"),
         ("run={run} precision=auto", "allowed: precision=fp32, precision=bf16"),
-        ("run={run} confidence=95", "confidence=95.0 is out of range"),
+        ("run={run} data.num_workers=-1", "data.num_workers=-1 is out of range"),
+        ("run={run} data=folder data.name=../x data.root={runs}", "data.name=../x is out of range"),
         ("run={run} scales=[36] trainer=gpu", "trainer=cpu"),
         ("run={run} scales=[36] trainer.devices=99", "trainer.devices=99 asks for more"),
         ("run={run} +trainer.devics=2", "trainer.devics=2 is for training"),
@@ -147,6 +151,8 @@ def test_bad_members_are_told_in_one_sentence(words: str, told: str, runs: Path)
         ("run={run} heatmap={picture} heatmap_class=fox", "heatmap_class=fox is none of the 3 classes; allowed: cat"),
         ("run={run} heatmap={picture} protocol=ten_crop", "type protocol=dense"),
         ("weights=vgg16", "type model=vgg_d"),
+        ("weights=vgg16 model=vgg_d data.mean=[1,2,3]", "type preprocessing="),
+        ("weights=vgg16 model=vgg_d model.dropout=2", "model.dropout=2.0 is out of range"),
         ("weights=/nowhere.pth model=vgg_d", "weights=/nowhere.pth is no file"),
         ("weights={checkpoint} model=vgg_a", "preprocessing=paper|torchvision|oxford"),
     ],
@@ -182,6 +188,7 @@ def test_a_damaged_checkpoint_is_told(damage: str, told: str, runs: Path) -> Non
 def test_other_images_of_the_same_classes_are_told_from_the_runs_own(runs: Path, home: Path, tmp_path: Path) -> None:
     shutil.copytree(home / "images", tmp_path / "others/val")
     words = (f"run={runs / '11'}", "data=folder", "data.name=others", f"data.root={tmp_path / 'others'}")
+    assert_refused(evaluate(words[0], words[3]), "holds other validation images than those that")
     result = evaluate(*words)
     assert result.returncode == 0, result.stderr
     assert "27 images of others" in result.stdout
@@ -233,7 +240,8 @@ def test_an_unreadable_image_is_told_by_every_device(home: Path, runs: Path, tmp
     shutil.copytree(home / "images", tmp_path / "images")
     for file in (tmp_path / "images").rglob("*_8.png"):
         file.write_bytes(file.read_bytes()[:90])
-    words = (f"run={runs / '11'}", f"data.root={tmp_path / 'images'}", "trainer=cpu", "scales=[36]")
+    words = [f"run={runs / '11'}", f"data.root={tmp_path / 'images'}", "data=folder", "data.name=broken", "trainer=cpu"]
+    words += ["data.val_fraction=0.34", "data.num_workers=0", "scales=[36]"]
     for command, devices in ((call_command, 1), (run_command, 2)):
         assert_refused(
             command("evaluate.py", *words, f"trainer.devices={devices}"), "_8.png cannot be read as an image"
@@ -267,7 +275,7 @@ def test_a_heat_map_is_drawn(runs: Path, tmp_path: Path) -> None:
     result = evaluate(*words)
     assert result.returncode == 0, result.stderr
     file = Path(result.stdout.removeprefix("saved: ").strip())
-    assert file == runs / "11/heatmaps/picture-dense-37-55-73-flip.png"
+    assert file == runs / "11/heatmaps/picture-dense-37-55-73-flip-owl.png"
     with Image.open(file) as drawn:
         assert drawn.width > 2.5 * drawn.height  # a panel for each Q
         assert len(set(drawn.convert("RGB").resize((64, 32)).getdata())) > 100

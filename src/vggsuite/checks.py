@@ -1,11 +1,16 @@
 """The checks of a config that its types cannot make: ranges, and what goes together."""
 
 import re
+from collections.abc import Iterable
+from operator import attrgetter
+from typing import Any
 
-from vggsuite.config import Layers, TrainConfig
+from vggsuite.config import DataConfig, Layers, ModelConfig, TrainConfig
 from vggsuite.data.scale import parse_scale
 from vggsuite.errors import UserError
 from vggsuite.models.table1 import block_kernels
+
+NAME = re.compile(r"\w[\w.-]*")  # of a data set, which names a folder
 
 
 def validate(config: TrainConfig) -> None:
@@ -14,13 +19,7 @@ def validate(config: TrainConfig) -> None:
     Raises:
         UserError: naming the value, what is allowed, and the override to type.
     """
-    for path, allowed, fine in ranges(config):
-        if not fine:
-            *groups, key = path.split(".")
-            section = config
-            for group in groups:
-                section = getattr(section, group)
-            raise UserError(f"{path}={getattr(section, key)} is out of range; allowed: {allowed}.")
+    require_ranges(config, ranges(config))
     block_kernels(config.model.depth, conv1x1=config.model.conv1x1)
     parse_scale(config.data.scale, config.data.crop)
     test_scale = config.test.scale
@@ -37,18 +36,44 @@ def validate(config: TrainConfig) -> None:
         )
 
 
-def ranges(config: TrainConfig) -> list[tuple[str, str, bool]]:
-    """The path of every bounded setting, what is allowed, and whether its value is."""
-    model, data, recipe, test = config.model, config.data, config.recipe, config.test
+Range = tuple[str, str, bool]  # the path of a bounded setting, what is allowed, and whether its value is
+
+
+def require_ranges(config: Any, bounded: Iterable[Range]) -> None:
+    """Raise a UserError for the first of `bounded`, settings of `config`, whose value is not allowed."""
+    for path, allowed, fine in bounded:
+        if not fine:
+            value = attrgetter(path)(config)
+            raise UserError(f"{path}={value} is out of range; allowed: {allowed}.")
+
+
+def model_ranges(model: ModelConfig) -> list[Range]:
+    """The bounded settings of `model`."""
     return [
         ("model.width", "a number above 0", model.width > 0),
         ("model.dropout", "a probability, 0 <= p < 1", 0 <= model.dropout < 1),
         ("model.num_pools", "1 to 5", 1 <= model.num_pools <= 5),
+    ]
+
+
+def data_ranges(data: DataConfig) -> list[Range]:
+    """The bounded settings of `data`."""
+    return [
+        ("data.name", "letters, digits, _, - and dots, first a letter or digit", NAME.fullmatch(data.name) is not None),
         ("data.crop", "1 or more pixels", data.crop >= 1),
         ("data.mean", "[R,G,B], each from 0 to 255", len(data.mean) == 3 and all(0 <= m <= 255 for m in data.mean)),
         ("data.colour_std", "0 (no colour shift) or more", data.colour_std >= 0),
         ("data.held_out", "a share of the training images, 0 < share < 1", 0 < data.held_out < 1),
         ("data.num_workers", "0 or more", data.num_workers >= 0),
+    ]
+
+
+def ranges(config: TrainConfig) -> list[Range]:
+    """The bounded settings of a training."""
+    recipe = config.recipe
+    return [
+        *model_ranges(config.model),
+        *data_ranges(config.data),
         ("init.std", "a number above 0", config.init.std > 0),
         ("recipe.epochs", "1 or more", recipe.epochs >= 1),
         ("recipe.batch_size", "1 or more", recipe.batch_size >= 1),
@@ -58,7 +83,6 @@ def ranges(config: TrainConfig) -> list[tuple[str, str, bool]]:
         ("recipe.num_drops", "0 or more", recipe.num_drops >= 0),
         ("recipe.patience", "0 or more epochs", recipe.patience >= 0),
         ("recipe.min_gain", "a share of the images, 0 <= gain < 1", 0 <= recipe.min_gain < 1),
-        ("data.name", "letters, digits, _, - and dots", re.fullmatch(r"[\w.-]+", data.name) is not None),
-        ("test.batch_size", "1 or more", test.batch_size >= 1),
+        ("test.batch_size", "1 or more", config.test.batch_size >= 1),
         ("seed", "0 or more", config.seed >= 0),
-    ]  # fmt: skip
+    ]

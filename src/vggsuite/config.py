@@ -152,7 +152,6 @@ class EvaluateConfig:
     precision: Precision = Precision.fp32
     batch_size: int = 64
     shard_size: int = 1000
-    confidence: float = 0.95
     heatmap: str | None = None
     heatmap_class: str | None = None
     rerun: bool = False
@@ -172,7 +171,7 @@ class FuseConfig:
     scales: Any = "single"
     data: DataConfig = field(default_factory=DataConfig)
     output: str | None = None
-    confidence: float = 0.95
+    rerun: bool = False
     experiment: str | None = None
     seed: int = 0
     overrides: str = ""

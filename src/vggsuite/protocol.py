@@ -13,6 +13,11 @@ GRID_SIDE = 5  # multi-crop: a 5x5 regular grid
 CROPS = {Method.dense: 1, Method.multi_crop: GRID_SIDE**2, Method.ten_crop: 5, Method.centre_crop: 1}
 
 
+def default_flip(method: Method, *, trained: bool) -> bool:
+    """Whether a method averages mirror images where nobody says so: as the training did; a centre crop stands alone."""
+    return trained and method != Method.centre_crop
+
+
 @dataclass(frozen=True)
 class Protocol:
     """One way to turn an image into one vector of class posteriors.

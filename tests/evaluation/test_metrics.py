@@ -31,7 +31,7 @@ def test_errors_are_percentages() -> None:
 
 def test_errors_are_those_of_the_ranks_with_wilsons_interval() -> None:
     posteriors, labels = torch.rand(200, 12).softmax(dim=1), torch.randint(0, 12, (200,))
-    found, ranks = errors(posteriors, labels, confidence=0.95), rank_of_label(posteriors, labels)
+    found, ranks = errors(posteriors, labels), rank_of_label(posteriors, labels)
     assert found["num_images"] == 200
     for k in (1, 5):
         assert found[f"top{k}_error"] == pytest.approx(top_k_error(ranks, k))
@@ -41,8 +41,16 @@ def test_errors_are_those_of_the_ranks_with_wilsons_interval() -> None:
         assert found[f"top{k}_interval"] == pytest.approx(interval, abs=1e-4)
 
 
+def test_ties_are_lost_in_errors_as_in_ranks() -> None:
+    posteriors, labels = torch.full((4, 10), 0.1), torch.tensor([0, 3, 5, 9])
+    assert errors(posteriors, labels)["top1_error"] == errors(posteriors, labels)["top5_error"] == 100
+    posteriors[0] = torch.tensor([0.3, 0.3, *[0.05] * 8])
+    assert errors(posteriors, labels)["top1_error"] == 100
+    assert errors(posteriors, labels)["top5_error"] == 75
+
+
 def test_fewer_than_five_classes_have_no_top_5_error() -> None:
-    assert errors(torch.eye(3), torch.tensor([1, 2, 0]), confidence=0.95)["top5_error"] == 0
+    assert errors(torch.eye(3), torch.tensor([1, 2, 0]))["top5_error"] == 0
 
 
 def test_errors_by_class_and_who_is_taken_for_whom() -> None:

@@ -43,10 +43,11 @@ def test_an_evaluation_leaves_its_record_posteriors_and_errors_by_class(make_eva
 def test_several_scales_and_both_methods_are_means_of_what_was_saved(make_evaluator: MakeEvaluator) -> None:
     evaluator = make_evaluator()
     record = evaluator.evaluate(BOTH)
-    assert record.members == [f"net/evaluations/{name}-40-48-flip" for name in ("dense", "multi_crop")]
-    names = ("dense-40", "dense-48", "multi_crop-40", "multi_crop-48")
+    names = [f"net/evaluations/{name}-40-48-flip" for name in ("dense", "multi_crop")]
+    assert [member["name"] for member in record.members] == names
+    parts = ("dense-40", "dense-48", "multi_crop-40", "multi_crop-48")
     home = evaluator.folder(BOTH).parent
-    expected = np.mean([load_posteriors(home / f"{name}-flip") for name in names], axis=0)
+    expected = np.mean([load_posteriors(home / f"{name}-flip") for name in parts], axis=0)
     assert np.allclose(load_posteriors(evaluator.folder(BOTH)), expected, rtol=0.02, atol=1e-6)
 
 
@@ -74,6 +75,20 @@ def test_other_weights_or_images_are_evaluated_anew(changed: str, make_evaluator
         after = replace(evaluator, images=replace(evaluator.images, val=samples)).evaluate(DENSE)
         assert after.data["fingerprint"] != before.data["fingerprint"]
     assert after.metrics["num_images"] == 15
+
+
+def test_a_mean_is_made_anew_after_one_of_its_parts(
+    make_evaluator: MakeEvaluator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluator = make_evaluator()
+    before = evaluator.evaluate(BOTH)
+    part = BOTH.parts()[0].parts()[0]
+    file = evaluator.folder(part) / "evaluation.json"
+    file.write_text(file.read_text().replace(before.environment["started"][:4], "1999"))
+    after = evaluator.evaluate(BOTH)
+    assert after.metrics == before.metrics
+    (dense,) = (read_evaluation(evaluator.folder(mean)) for mean in BOTH.parts()[:1])
+    assert [member["started"][:4] for member in dense.members] == ["1999", before.environment["started"][:4]]
 
 
 class KilledError(Exception):
@@ -125,12 +140,12 @@ def test_a_fusion_is_the_mean_of_what_its_members_saved(make_evaluator: MakeEval
     ]
     members = {evaluator.folder(DENSE): evaluator.evaluate(DENSE) for evaluator in evaluators}
     folder = evaluators[0].subject.folder.parent / "fusions/abc"
-    record = fuse(members, folder, command="test", confidence=0.9)
+    record = fuse(members, folder, runs=folder.parents[1], command="test")
     expected = np.mean([load_posteriors(member) for member in members], axis=0)
     assert np.allclose(load_posteriors(folder), expected, rtol=5e-3)
     wrong = expected.argmax(axis=1) != load_truth(folder).labels
     assert record.metrics["top1_error"] == pytest.approx(100 * wrong.mean())
-    assert record.metrics["confidence"] == 0.9
+    assert record.name == "fusions/abc"
     assert [weights["weights"] for weights in record.of] == ["a", "b", "c"]
     assert record.protocol["method"] == "dense"
 
@@ -142,7 +157,7 @@ def test_a_fusion_of_other_images_or_of_another_order_is_refused(make_evaluator:
     second = make_evaluator("b", images=replace(first.images, val=turned))
     members = {evaluator.folder(DENSE): evaluator.evaluate(DENSE) for evaluator in (first, second)}
     with pytest.raises(UserError, match="has other names, or in another order"):
-        fuse(members, first.subject.folder.parent / "fusion", command="test", confidence=0.95)
+        fuse(members, first.subject.folder.parent / "fusion", runs=first.subject.folder, command="test")
 
 
 def test_half_precision_keeps_the_order_of_a_confident_nets_tail(make_evaluator: MakeEvaluator) -> None:

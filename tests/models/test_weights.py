@@ -164,9 +164,10 @@ def test_a_deeper_caffemodel_is_told_by_its_own_layers_name(tmp_path: Path) -> N
     [
         ("nowhere.pth", "is no file"),
         ("/some/where", "is no file"),
-        ("vgg17", "is neither a file nor a name of torchvision's"),
-        ("VGG16_Weights.IMAGENET1K_V9", "is neither a file nor a name of torchvision's"),
+        ("vgg17", "is neither a file nor a VGG of torchvision's"),
+        ("VGG16_Weights.IMAGENET1K_V9", "is neither a file nor a VGG of torchvision's"),
         ("VGG16_Weights.IMAGENET1K_FEATURES", "has no classifier"),
+        ("ResNet18_Weights.IMAGENET1K_V1", "is neither a file nor a VGG of torchvision's"),
     ],
 )
 def test_what_is_not_there_is_told(source: str, told: str) -> None:
@@ -181,6 +182,24 @@ def test_a_damaged_file_is_told(suffix: str, content: bytes, tmp_path: Path) -> 
     file.write_bytes(content)
     with pytest.raises(UserError, match=str(file)):
         load_weights(str(file), make_net(), "paper")
+
+
+@pytest.mark.parametrize("content", [[1, 2], torch.zeros(3), {"a": torch.zeros(1)}])
+def test_a_torch_file_of_something_else_is_told(content: object, tmp_path: Path) -> None:
+    torch.save(content, tmp_path / "other.pth")
+    with pytest.raises(UserError, match=r"a state dict|no third FC layer"):
+        num_classes(load_weights(str(tmp_path / "other.pth"), make_net(), "paper").state)
+
+
+def test_the_file_of_features_alone_is_refused(tmp_path: Path) -> None:
+    write_torch(make_net(), tmp_path / "vgg16_features-amdegroot-88682ab5.pth")
+    with pytest.raises(UserError, match="has no classifier"):
+        load_weights(str(tmp_path / "vgg16_features-amdegroot-88682ab5.pth"), make_net(), None)
+
+
+def test_a_figure_is_not_that_of_another_preprocessing(tmp_path: Path) -> None:
+    write_caffemodel(make_net(), tmp_path / "VGG_ILSVRC_16_layers.caffemodel")
+    assert load_weights(str(tmp_path / "VGG_ILSVRC_16_layers.caffemodel"), make_net(), "paper").figures == []
 
 
 def test_a_truncated_caffemodel_is_told(tmp_path: Path) -> None:

@@ -54,4 +54,4 @@ def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
 
 def unreadable(path: str | os.PathLike[str], error: Exception) -> str:
     reason = "no such file" if isinstance(error, FileNotFoundError) else first_line(error)
-    return f"{Path(path)} cannot be read as an image ({reason}); mend the file or take it out of the data set."
+    return f"{Path(path)} cannot be read as an image ({reason}); mend the file or name another."

@@ -14,12 +14,13 @@ from vggsuite.evaluation.metrics import errors
 from vggsuite.evaluation.run import mean_posteriors, save
 from vggsuite.results.environment import environment, peak_memory
 from vggsuite.results.predictions import load_truth
-from vggsuite.results.record import Evaluation
+from vggsuite.results.record import Evaluation, as_member
 from vggsuite.results.run_folder import exclusive
 
 
-def fuse(members: Mapping[Path, Evaluation], folder: Path, *, command: str, confidence: float) -> Evaluation:
-    """Average what the evaluations `members` (by folder) saved, and leave the fusion in `folder`.
+def fuse(members: Mapping[Path, Evaluation], folder: Path, *, runs: Path, command: str) -> Evaluation:
+    """Average what the evaluations `members` (by folder) saved, and leave the fusion in `folder`, which is named as it
+    lies below `runs`.
 
     Raises:
         UserError: unless all have the same images, labels and classes in the same order.
@@ -36,13 +37,13 @@ def fuse(members: Mapping[Path, Evaluation], folder: Path, *, command: str, conf
                 )
     found = mean_posteriors(list(members))
     record = Evaluation(
-        name=name_of(folder, records[0]),
+        name=name_below(runs, folder),
         of=[weights for member in records for weights in member.of],
         protocol=shared([member.protocol for member in records]),
-        members=[member.name for member in records],
+        members=[as_member(member) for member in records],
         command=command,
         data=records[0].data,
-        metrics=errors(found, torch.from_numpy(truth.labels), confidence=confidence),
+        metrics=errors(found, torch.from_numpy(truth.labels)),
         published=[],
         cost={"wall_seconds": round(time.perf_counter() - clock, 2)} | peak_memory(gpu=False),
         environment=environment(gpu=False) | {"started": started.isoformat(timespec="seconds")},
@@ -52,13 +53,12 @@ def fuse(members: Mapping[Path, Evaluation], folder: Path, *, command: str, conf
     return record
 
 
-def name_of(folder: Path, member: Evaluation) -> str:
-    """The fusion's name: its folder from that of the data set on."""
-    parts = folder.absolute().parts
-    home = member.name.partition("/")[0]
-    return "/".join(parts[parts.index(home) :]) if home in parts else folder.name
+def name_below(runs: Path, folder: Path) -> str:
+    """`folder` as it lies below `runs`, or its own name where it lies elsewhere."""
+    runs, folder = runs.resolve(), folder.resolve()
+    return folder.relative_to(runs).as_posix() if folder.is_relative_to(runs) else folder.name
 
 
 def shared(protocols: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The fields in which all protocols agree."""
-    return {key: value for key, value in protocols[0].items() if all(other[key] == value for other in protocols)}
+    return {key: value for key, value in protocols[0].items() if all(other.get(key) == value for other in protocols)}

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -14,11 +13,13 @@ from vggsuite.config import EvaluateConfig
 from vggsuite.data.datasets import channels_first
 from vggsuite.data.images import read_image
 from vggsuite.data.views import rescaled
+from vggsuite.devices import check_devices, torch_devices
 from vggsuite.errors import UserError
 from vggsuite.evaluation.dense import score_map
 from vggsuite.evaluation.inference import DTYPES, predict, prepare
 from vggsuite.evaluation.run import Subject
 from vggsuite.evaluation.subject import make_subject
+from vggsuite.naming import slug
 from vggsuite.protocol import Method, Protocol
 
 NUM_NAMED = 5  # classes in a panel's title
@@ -37,49 +38,48 @@ def draw_heatmap(config: EvaluateConfig, protocol: Protocol) -> Path:
         )
     image = read_image(str(config.heatmap))
     subject = make_subject(config)
-    prepare(subject.net, protocol, torch.device("cpu"))
+    check_devices(config.trainer)
+    device = torch_devices(config.trainer)[0]
+    prepare(subject.net, protocol, device)
+    subject.preprocessing.to(device)
     figure = Figure(figsize=(INCHES * len(protocol.scales), INCHES), layout="constrained")
     for axes, side in zip(figure.subplots(1, len(protocol.scales), squeeze=False)[0], protocol.scales, strict=True):
         at_side = replace(protocol, scales=(side,))
-        draw_panel(axes, subject, rescaled(image, side), at_side, config.heatmap_class)
-    file = subject.folder / "heatmaps" / f"{Path(str(config.heatmap)).stem}-{protocol.name}.png"
+        pixels = channels_first(rescaled(image, side))[None].to(device)
+        draw_panel(axes, subject, pixels, at_side, config.heatmap_class)
+    of_class = f"-{slug(config.heatmap_class)}" if config.heatmap_class else ""
+    file = subject.folder / "heatmaps" / f"{Path(str(config.heatmap)).stem}-{protocol.name}{of_class}.png"
     file.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(file, dpi=120)
     return file
 
 
-def draw_panel(axes: Axes, subject: Subject, pixels: np.ndarray, protocol: Protocol, class_name: str | None) -> None:
-    """Lay the score map of one class, the predicted one if none is named, over an image [H, W, 3] at its Q.
+@torch.inference_mode()
+def draw_panel(axes: Axes, subject: Subject, pixels: Tensor, protocol: Protocol, class_name: str | None) -> None:
+    """Lay the score map of one class, the predicted one if none is named, over an image, uint8 [1, 3, H, W], at its Q.
 
-    A point of the map is drawn where the middle of its crop is; the rim that no middle reaches stays bare.
+    A point of the map is drawn where the middle of its crop is; the rim that no middle reaches stays bare. The map is
+    the image's own, the posteriors above it are `protocol`'s, with the mirror image's.
     """
-    net, batch = subject.net, channels_first(pixels)[None]
-    posteriors = predict(net, subject.preprocessing, protocol, batch)[0]
+    net = subject.net
+    posteriors = predict(net, subject.preprocessing, protocol, pixels)[0].cpu()
     names = subject.classes or [f"class {index}" for index in range(len(posteriors))]
     shown = index_of(class_name, names) if class_name else int(posteriors.argmax())
-    scores = mean_score_map(subject, batch, protocol)[shown]
+    images = subject.preprocessing(pixels).to(DTYPES[protocol.precision])
+    scores = score_map(net, images)[0, shown].float().cpu()
     first = (net.map_side - 1) * net.stride / 2  # left edge of the first point's cell
     right, bottom = (first + count * net.stride for count in reversed(scores.shape))
     extent = (first, right, bottom, first)
-    axes.imshow(pixels, extent=(0, pixels.shape[1], pixels.shape[0], 0))
+    side, across = pixels.shape[2:]
+    axes.imshow(pixels[0].permute(1, 2, 0).cpu(), extent=(0, across, side, 0))
     overlay = axes.imshow(scores, extent=extent, alpha=0.55, cmap="inferno", interpolation="bilinear")
-    axes.set(xlim=(0, pixels.shape[1]), ylim=(pixels.shape[0], 0), xticks=[], yticks=[])
+    axes.set(xlim=(0, across), ylim=(side, 0), xticks=[], yticks=[])
     height, width = scores.shape
     values, indices = posteriors.topk(min(NUM_NAMED, len(names)))
     best = zip(values.tolist(), indices.tolist(), strict=True)
     ranking = "\n".join(f"{100 * value:5.1f}%  {names[index]}" for value, index in best)
-    axes.set_title(f"Q = {min(pixels.shape[:2])}: {height}x{width} scores of {names[shown]}\n{ranking}")
+    axes.set_title(f"Q = {min(side, across)}: {height}x{width} scores of {names[shown]}\n{ranking}")
     axes.figure.colorbar(overlay, ax=axes, shrink=0.8, label="class score")
-
-
-@torch.inference_mode()
-def mean_score_map(subject: Subject, batch: Tensor, protocol: Protocol) -> Tensor:
-    """Class scores [classes, h, w] of one image, uint8 [1, 3, H, W], averaged with its mirror image's if asked for."""
-    images = subject.preprocessing(batch).to(DTYPES[protocol.precision])
-    scores = score_map(subject.net, images)
-    if protocol.flip:
-        scores = (scores + score_map(subject.net, images.flip(-1)).flip(-1)) / 2
-    return scores[0].float()
 
 
 def index_of(class_name: str, names: Sequence[str]) -> int:

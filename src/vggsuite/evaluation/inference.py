@@ -43,7 +43,13 @@ def posteriors(net: VGG, images: Tensor, protocol: Protocol) -> Tensor:
 
 def prepare(net: VGG, protocol: Protocol, device: torch.device) -> None:
     """Put the net on its device in eval mode, its weights converted once to the protocol's precision: an autocast
-    would convert all of them again in every call."""
+    would convert all of them again in every call.
+
+    Raises:
+        ValueError: for a net that was converted to less before.
+    """
+    if net.classifier[-1].weight.dtype == torch.bfloat16 and protocol.precision == Precision.fp32:
+        raise ValueError("this net's weights were rounded to bf16 before; load them anew for fp32")
     net.to(device, DTYPES[protocol.precision]).to(memory_format=torch.channels_last).eval()
     for layer in net.features:
         if isinstance(layer, torch.nn.MaxPool2d):
@@ -141,7 +147,10 @@ def group(batches: Sequence[list[int]], shard_size: int) -> list[list[list[int]]
 def work(rank: int, task: Task, shards: Sequence[Sequence[list[int]]], devices: Sequence[torch.device]) -> None:
     """What the process of device `rank` does: its share of the shards, one after the other."""
     device = devices[rank]
-    if len(devices) > 1 and device.type == "cpu":
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+        torch.backends.cudnn.allow_tf32 = False  # fp32 is fp32 on every device
+    elif len(devices) > 1:
         torch.set_num_threads(max(1, torch.get_num_threads() // len(devices)))
     prepare(task.net, task.protocol, device)
     task.preprocessing.to(device)
@@ -185,13 +194,14 @@ def save_shard(folder: Path, found: Tensor, indices: list[int]) -> None:
 
 
 def collect(folder: Path, num_images: int) -> Tensor:
-    """The posteriors [N, classes], float32, of all shards in `folder`, in the data set's order.
+    """The posteriors [N, classes], float32, of all shards in `folder`, in the data set's order. An image that is in two
+    of them (a process outlived the one that had started it) counts once.
 
     Raises:
-        RuntimeError: unless every image is there once.
+        RuntimeError: unless every image is there.
     """
     shards = [dict(np.load(file)) for file in sorted(folder.glob("shard_*.npz"))]
-    indices = np.concatenate([shard["indices"] for shard in shards])
-    if not np.array_equal(np.sort(indices), np.arange(num_images)):
-        raise RuntimeError(f"the shards in {folder} hold {len(indices)} images, not each of {num_images} once")
-    return torch.from_numpy(np.concatenate([shard["posteriors"] for shard in shards])[np.argsort(indices)])
+    indices, first = np.unique(np.concatenate([shard["indices"] for shard in shards]), return_index=True)
+    if not np.array_equal(indices, np.arange(num_images)):
+        raise RuntimeError(f"the shards in {folder} hold {len(indices)} of {num_images} images")
+    return torch.from_numpy(np.concatenate([shard["posteriors"] for shard in shards])[first])

@@ -8,11 +8,12 @@ from vggsuite.config import FuseConfig
 from vggsuite.data.scale import Scale, parse_test_scales
 from vggsuite.errors import UserError
 from vggsuite.naming import repeat_command
-from vggsuite.protocol import Protocol
+from vggsuite.protocol import Protocol, default_flip
 from vggsuite.results.record import (
     EVALUATION_FILE,
     RECORD_FILE,
     Evaluation,
+    as_member,
     evaluation_folder,
     read_evaluation,
     read_record,
@@ -25,8 +26,6 @@ def find_members(config: FuseConfig) -> dict[Path, Evaluation]:
     Raises:
         UserError: for fewer than two, one named twice, one that does not exist, and such as are not of one data set.
     """
-    if not 0 < config.confidence < 1:
-        raise UserError(f"confidence={config.confidence} is out of range; allowed: between 0 and 1 (confidence=0.95).")
     folders = [member_folder(Path(member), config) for member in config.members]
     if len(folders) < 2:
         raise UserError(f"members={config.members} are too few; allowed: two or more (members=[<folder>,<folder>]).")
@@ -34,6 +33,9 @@ def find_members(config: FuseConfig) -> dict[Path, Evaluation]:
     if twice:
         raise UserError(f"members has {twice} twice, which would count double; name each once.")
     members = {folder: read_evaluation(folder) for folder in folders}
+    fusions = [folder for folder, member in members.items() if len(member.of) > 1]
+    if fusions:
+        raise UserError(f"members has {fusions[0]}, which is a fusion itself; name its members, each once.")
     first, *others = members.items()
     for folder, other in others:
         for key, told in (("fingerprint", "other images"), ("num_classes", "another number of classes")):
@@ -52,7 +54,8 @@ def member_folder(member: Path, config: FuseConfig) -> Path:
         )
     run = read_record(member)
     scales = parse_test_scales(config.scales, Scale(*run.train_scale), run.data["crop"])
-    protocol = Protocol(config.protocol, tuple(scales), flip=run.test["flip"])
+    flip = default_flip(config.protocol, trained=run.test["flip"])
+    protocol = Protocol(config.protocol, tuple(scales), flip=flip)
     folder = evaluation_folder(member, protocol)
     if not (folder / EVALUATION_FILE).is_file():
         words = [f"run={member}", f"protocol={config.protocol}", f"scales={config.scales}".replace(" ", "")]
@@ -64,19 +67,26 @@ def member_folder(member: Path, config: FuseConfig) -> Path:
 
 
 def fusion_folder(config: FuseConfig, members: Sequence[Evaluation]) -> Path:
-    """Where the fusion lies: `config.output`, or a folder named after the members."""
-    if config.output:
-        return Path(config.output)
-    names = "\n".join(sorted(member.name for member in members))
-    digest = hashlib.sha256(names.encode()).hexdigest()[:12]
-    return Path(config.paths.runs) / members[0].data["name"] / "fusions" / f"{len(members)}_nets-{digest}"
+    """Where the fusion lies: `config.output`, or a folder named after the members.
+
+    Raises:
+        UserError: for an output that holds a run, or an evaluation of another kind.
+    """
+    if not config.output:
+        digest = hashlib.sha256("\n".join(member.name for member in members).encode()).hexdigest()[:12]
+        return Path(config.paths.runs) / members[0].data["name"] / "fusions" / f"{len(members)}_nets-{digest}"
+    folder = Path(config.output)
+    in_use = (folder / RECORD_FILE).is_file()
+    if in_use or ((folder / EVALUATION_FILE).is_file() and len(read_evaluation(folder).of) == 1):
+        raise UserError(f"output={folder} holds a run or an evaluation, which the fusion would replace; name another.")
+    return folder
 
 
-def finished(folder: Path, members: Sequence[Evaluation]) -> Evaluation | None:
+def finished_fusion(folder: Path, members: Sequence[Evaluation]) -> Evaluation | None:
     """The record of the fusion of just these evaluations in `folder`, if there is one."""
     if not (folder / EVALUATION_FILE).is_file():
         return None
     record = read_evaluation(folder)
     same_nets = record.of == [weights for member in members for weights in member.of]
-    same = same_nets and record.members == [member.name for member in members]
+    same = same_nets and record.members == [as_member(member) for member in members]
     return record if same and record.data["fingerprint"] == members[0].data["fingerprint"] else None

@@ -7,6 +7,8 @@ from scipy.stats import binomtest
 from torch import Tensor
 from torchmetrics.functional.classification import multiclass_confusion_matrix, multiclass_stat_scores
 
+CONFIDENCE = 0.95  # of every error's interval
+
 
 def rank_of_label(scores: Tensor, labels: Tensor) -> Tensor:
     """How many classes score higher than the right one, or as high: int64 [N] from `scores` [N, classes].
@@ -23,21 +25,25 @@ def top_k_error(ranks: Tensor, k: int) -> float:
 
 
 def num_hits(posteriors: Tensor, labels: Tensor, k: int) -> Tensor:
-    """Of every class, how many images had it among their k best: int64 [classes]."""
+    """Of every class, how many images had it among their k best: int64 [classes]; ties are lost."""
     num_classes = posteriors.shape[1]
-    counts = multiclass_stat_scores(posteriors, labels, num_classes, top_k=min(k, num_classes), average="none")
+    own = labels[:, None]
+    exact = posteriors.double()  # in which a little less than a float32 is no other float32
+    lowered = torch.nextafter(exact.gather(1, own), torch.tensor(-torch.inf, dtype=torch.double))
+    exact = exact.scatter(1, own, lowered)
+    counts = multiclass_stat_scores(exact, labels, num_classes, top_k=min(k, num_classes), average="none")
     return counts[:, 0]
 
 
-def errors(posteriors: Tensor, labels: Tensor, *, confidence: float) -> dict[str, Any]:
+def errors(posteriors: Tensor, labels: Tensor) -> dict[str, Any]:
     """Top-1 and top-5 error in percent, each with its interval (Wilson's, over images), and the number of images."""
     num_images = len(labels)
-    found: dict[str, Any] = {"num_images": num_images, "confidence": confidence}
+    found: dict[str, Any] = {"num_images": num_images, "confidence": CONFIDENCE}
     for k in (1, 5):
         wrong = num_images - int(num_hits(posteriors, labels, k).sum())
-        interval = binomtest(wrong, num_images).proportion_ci(confidence, method="wilson")
+        interval = binomtest(wrong, num_images).proportion_ci(CONFIDENCE, method="wilson")
         found[f"top{k}_error"] = 100 * wrong / num_images
-        found[f"top{k}_interval"] = [100 * interval.low, 100 * interval.high]
+        found[f"top{k}_interval"] = [float(100 * interval.low), float(100 * interval.high)]
     return found
 
 

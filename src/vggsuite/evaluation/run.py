@@ -6,6 +6,7 @@ import json
 import shutil
 import time
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -16,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vggsuite.config import PROJECT_ROOT
 from vggsuite.data.images import image_size
 from vggsuite.data.layouts import ImageSet
 from vggsuite.data.preprocessing import Preprocessing
@@ -23,18 +25,22 @@ from vggsuite.evaluation import inference
 from vggsuite.evaluation.metrics import confusion_matrix, errors, per_class, rank_of_label
 from vggsuite.models.vgg import VGG
 from vggsuite.protocol import Protocol
-from vggsuite.results.environment import environment, peak_memory
+from vggsuite.results.environment import environment, git, peak_memory
 from vggsuite.results.predictions import Predictions, Truth, load_posteriors, save_predictions
 from vggsuite.results.record import (
     EVALUATION_FILE,
     EVALUATIONS,
     Evaluation,
+    as_member,
+    evaluation_folder,
+    is_current,
     read_evaluation,
     write_atomically,
     write_evaluation,
 )
 from vggsuite.results.run_folder import exclusive
 
+HEADER_READERS = 16  # threads: reading a header is waiting for the disk
 SHARDS = "shards"  # the folder of what an unfinished evaluation has so far
 
 
@@ -81,7 +87,6 @@ class Evaluator:
         batch_size: how many crops' worth of pixels a device is given at a time.
         shard_size: after how many images what has been computed is saved.
         num_workers: processes that read images, for each device.
-        confidence: of the intervals.
         suffix: of the evaluations' folders; tells a data set that is not the one the net was trained on.
         rerun: whether evaluations that are finished are repeated.
     """
@@ -94,13 +99,12 @@ class Evaluator:
     batch_size: int
     shard_size: int = 1000
     num_workers: int = 0
-    confidence: float = 0.95
     suffix: str = ""
     rerun: bool = False
 
     def folder(self, protocol: Protocol) -> Path:
         """Where the evaluation by `protocol` lies."""
-        return self.subject.folder / EVALUATIONS / f"{protocol.name}{self.suffix}"
+        return evaluation_folder(self.subject.folder, protocol, self.suffix)
 
     def name(self, protocol: Protocol) -> str:
         """Its name: that folder below `runs/`."""
@@ -118,7 +122,8 @@ class Evaluator:
     @cached_property
     def sizes(self) -> list[tuple[int, int]]:
         """Width and height of every image."""
-        return [image_size(path) for path in self.images.val.paths]
+        with ThreadPoolExecutor(HEADER_READERS) as pool:
+            return list(pool.map(image_size, self.images.val.paths))
 
     def evaluate(self, protocol: Protocol) -> Evaluation:
         """The record of the evaluation by `protocol`, which is made if there is none yet of these weights and images.
@@ -138,11 +143,12 @@ class Evaluator:
         if self.rerun or not (folder / EVALUATION_FILE).is_file():
             return None
         record = read_evaluation(folder)
-        same = record.of == [self.subject.of] and record.data["fingerprint"] == self.fingerprint
-        return record if same else None
+        return record if is_current(record, folder, self.subject.of, self.fingerprint) else None
 
     def make(self, protocol: Protocol, members: Sequence[Evaluation]) -> Evaluation:
         """Evaluate by `protocol`, of whose parts `members` are the records, and leave the record in its folder."""
+        if self.devices[0].type == "cuda":
+            torch.cuda.reset_peak_memory_stats()
         started, clock = datetime.now(UTC), time.perf_counter()
         folder, gpu = self.folder(protocol), self.devices[0].type == "cuda"
         parts = [self.folder(part) for part in protocol.parts()]
@@ -155,10 +161,10 @@ class Evaluator:
             name=self.name(protocol),
             of=[self.subject.of],
             protocol=asdict(protocol),
-            members=[member.name for member in members],
+            members=[as_member(member) for member in members],
             command=self.command,
             data={"name": self.data_name, "fingerprint": self.fingerprint, "num_classes": found.shape[1]},
-            metrics=errors(found, torch.from_numpy(self.truth.labels), confidence=self.confidence),
+            metrics=errors(found, torch.from_numpy(self.truth.labels)),
             published=list(self.subject.published),
             cost={
                 "num_views": protocol.num_views,
@@ -170,14 +176,20 @@ class Evaluator:
             environment=environment(gpu) | {"started": started.isoformat(timespec="seconds")},
         )
         save(record, found, self.truth, folder)
-        shutil.rmtree(folder / SHARDS, ignore_errors=True)
         return record
 
     def forward(self, protocol: Protocol) -> tuple[Tensor, int]:
         """Posteriors [N, classes] of all images, by forward passes of those that no shard has yet, and how many those
         were."""
         shards = self.folder(protocol) / SHARDS
-        keep_shards_of({"of": self.subject.of, "fingerprint": self.fingerprint, "rerun": self.rerun}, shards)
+        keep_shards_of(
+            {
+                "of": self.subject.of,
+                "fingerprint": self.fingerprint,
+                "commit": git("rev-parse", "HEAD", root=PROJECT_ROOT),
+            },
+            shards,
+        )
         task = inference.Task(
             net=self.subject.net,
             preprocessing=self.subject.preprocessing,
@@ -195,7 +207,7 @@ class Evaluator:
 
 
 def keep_shards_of(what: dict[str, Any], shards: Path) -> None:
-    """Make the folder `shards`, and empty it unless its shards are of the same weights and images."""
+    """Make the folder `shards`, and empty it unless its shards are of the same weights, images and code."""
     identity = shards / "identity.json"
     content = json.dumps(what, sort_keys=True)
     if not identity.is_file() or identity.read_text() != content:
@@ -217,12 +229,14 @@ def save(record: Evaluation, posteriors: Tensor, truth: Truth, folder: Path) -> 
     `confusion.csv` (a row for each right class, a column for each class it was taken for)."""
     labels = torch.from_numpy(truth.labels)
     ranks = rank_of_label(posteriors, labels).numpy()
+    (folder / EVALUATION_FILE).unlink(missing_ok=True)  # a record never stands beside figures of another
     save_predictions(Predictions(truth, ranks, posteriors.log().half().numpy()), folder)
     columns = per_class(posteriors, labels)
     write_csv(folder / "per_class.csv", ["class", *columns], zip(truth.classes, *columns.values(), strict=True))
     counts = confusion_matrix(posteriors, labels).tolist()
     rows = ([name, *row] for name, row in zip(truth.classes, counts, strict=True))
     write_csv(folder / "confusion.csv", ["class", *truth.classes], rows)
+    shutil.rmtree(folder / SHARDS, ignore_errors=True)
     write_evaluation(record, folder)
 
 

@@ -5,11 +5,19 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
+from vggsuite.checks import data_ranges, model_ranges, require_ranges
 from vggsuite.config import DataConfig, EvaluateConfig, ModelConfig, to_config
 from vggsuite.data.scale import parse_scale, parse_test_scales
 from vggsuite.errors import UserError
-from vggsuite.protocol import Average, Method, Precision, Protocol
-from vggsuite.results.record import EVALUATION_FILE, Evaluation, evaluation_folder, read_evaluation, read_record
+from vggsuite.protocol import Average, Method, Precision, Protocol, default_flip
+from vggsuite.results.record import (
+    EVALUATION_FILE,
+    Evaluation,
+    evaluation_folder,
+    is_current,
+    read_evaluation,
+    read_record,
+)
 from vggsuite.results.run_folder import CONFIG_FILE, require_finished, weights_of
 
 # Settings of `data` that say where images are; the others are a matter of how the net was trained.
@@ -33,6 +41,8 @@ def settle(cfg: DictConfig, typed: Sequence[str]) -> EvaluateConfig:
         )
     if cfg.run is not None:
         adopt_run(cfg, typed)
+    elif any(word.startswith("data.mean=") for word in typed):
+        raise UserError("data.mean has no part in published weights; type preprocessing=paper, torchvision or oxford.")
     elif OmegaConf.is_missing(cfg.model, "depth"):
         raise UserError(f"weights={cfg.weights} says nothing of the net they are of; type model=vgg_d, or another net.")
     config = to_config(cfg, EvaluateConfig)
@@ -54,11 +64,9 @@ def adopt_run(cfg: DictConfig, typed: Sequence[str]) -> None:
                 f"{', '.join(f'data.{name}' for name in PLACE)})."
             )
     data = OmegaConf.merge(OmegaConf.structured(DataConfig), saved.data)
-    if "data" in keys and cfg.data.name != saved.data.name:
-        data.merge_with({name: cfg.data[name] for name in PLACE})
-    for key in keys:
-        if key.startswith("data."):
-            OmegaConf.update(data, key.removeprefix("data."), OmegaConf.select(cfg, key))
+    replaced = list(PLACE) if "data" in keys and cfg.data.name != saved.data.name else []
+    for name in [*replaced, *(key.removeprefix("data.") for key in keys if key.startswith("data."))]:
+        OmegaConf.update(data, name, OmegaConf.select(cfg.data, name), merge=False)
     cfg.data = data
     cfg.model = OmegaConf.merge(OmegaConf.structured(ModelConfig), saved.model)
 
@@ -69,11 +77,15 @@ def check(config: EvaluateConfig) -> None:
     Raises:
         UserError: naming the value, what is allowed, and the override to type.
     """
-    for name in ("batch_size", "shard_size"):
-        if getattr(config, name) < 1:
-            raise UserError(f"{name}={getattr(config, name)} is out of range; allowed: 1 or more ({name}=64).")
-    if not 0 < config.confidence < 1:
-        raise UserError(f"confidence={config.confidence} is out of range; allowed: between 0 and 1 (confidence=0.95).")
+    require_ranges(
+        config,
+        [
+            *model_ranges(config.model),
+            *data_ranges(config.data),
+            ("batch_size", "1 or more", config.batch_size >= 1),
+            ("shard_size", "1 or more", config.shard_size >= 1),
+        ],
+    )
     for key, value in config.trainer.items():
         if key not in ("accelerator", "devices") and value not in OF_TRAINING.get(key, ()):
             raise UserError(
@@ -98,7 +110,7 @@ def protocol_of(config: EvaluateConfig) -> Protocol:
         UserError: for scales that the net cannot be tested at.
     """
     train = parse_scale(config.data.scale, config.data.crop)
-    flip = config.data.flip and config.protocol != Method.centre_crop if config.flip is None else config.flip
+    flip = default_flip(config.protocol, trained=config.data.flip) if config.flip is None else config.flip
     return Protocol(
         config.protocol,
         tuple(parse_test_scales(config.scales, train, config.data.crop)),
@@ -110,13 +122,14 @@ def protocol_of(config: EvaluateConfig) -> Protocol:
 
 
 def finished(config: EvaluateConfig, protocol: Protocol, typed: Sequence[str]) -> Evaluation | None:
-    """The record of a finished evaluation of a run on its own images, unless it is to be repeated."""
-    asked_anew = config.rerun or config.heatmap or any(word.startswith("data") for word in typed)
-    if config.run is None or asked_anew:
+    """The record of a finished evaluation of a run on its own images, where it can be told
+    without a look at the images: neither is it to be repeated, nor was anything said of where they are.
+    """
+    if config.run is None or config.rerun or any(word.startswith("data.") for word in typed):
         return None
-    folder = evaluation_folder(Path(config.run), protocol)
-    if not (folder / EVALUATION_FILE).is_file():
+    folder, run = evaluation_folder(Path(config.run), protocol), read_record(Path(config.run))
+    if config.data.name != run.data["name"] or not (folder / EVALUATION_FILE).is_file():
         return None
-    evaluation, run = read_evaluation(folder), read_record(Path(config.run))
     weights = weights_of(run.name, Path(config.run), run.environment["started"])
-    return evaluation if evaluation.of == [weights] else None
+    evaluation = read_evaluation(folder)
+    return evaluation if is_current(evaluation, folder, weights, run.data["fingerprint"]) else None

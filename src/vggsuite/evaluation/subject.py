@@ -54,6 +54,7 @@ def published_subject(config: EvaluateConfig, source: str) -> Subject:
         outline = build()
     weights = load_weights(source, outline, config.preprocessing)
     net = build(num_classes=num_classes(weights.state))
+    factors = text(asdict(config.model) | {"crop": config.data.crop})
     fill(net, weights.state, f"weights={source}")
     name = f"{config.data.name}/weights/{slug(weights.name)}"
     return Subject(
@@ -61,15 +62,20 @@ def published_subject(config: EvaluateConfig, source: str) -> Subject:
         folder=Path(config.paths.runs) / name,
         net=net,
         preprocessing=Preprocessing(**weights.preprocessing),
-        of={"weights": weights.name, "sha256": weights.sha256(), "preprocessing": describe(weights.preprocessing)},
+        of={
+            "weights": weights.name,
+            "sha256": weights.sha256(),
+            "preprocessing": text(weights.preprocessing),
+            "net": factors,
+        },
         classes=weights.classes,
         published=weights.figures,
     )
 
 
-def describe(preprocessing: dict[str, Any]) -> str:
-    """Arguments of `Preprocessing` in one line."""
-    return ", ".join(f"{name} {value}" for name, value in preprocessing.items())
+def text(settings: dict[str, Any]) -> str:
+    """Settings in one line."""
+    return ", ".join(f"{name} {value}" for name, value in settings.items())
 
 
 def make_evaluator(config: EvaluateConfig, command: str) -> Evaluator:
@@ -79,10 +85,12 @@ def make_evaluator(config: EvaluateConfig, command: str) -> Evaluator:
         UserError: for what the machine has not, and where the net's classes are not those of the images.
     """
     check_devices(config.trainer)
-    subject = make_subject(config)
     images = find_images(config.data, val_only=True)
+    subject = make_subject(config)
     check_classes(subject, images, config.data.name)
     home = subject.name.partition("/")[0]
+    if config.run and config.data.name == home:
+        check_images(images, Path(config.run))
     return Evaluator(
         subject,
         images,
@@ -92,10 +100,23 @@ def make_evaluator(config: EvaluateConfig, command: str) -> Evaluator:
         batch_size=config.batch_size,
         shard_size=config.shard_size,
         num_workers=config.data.num_workers,
-        confidence=config.confidence,
         suffix="" if config.data.name == home else f"@{config.data.name}",
         rerun=config.rerun,
     )
+
+
+def check_images(images: ImageSet, run: Path) -> None:
+    """Make sure that images under the name of a run's data set are those that the run was tested on.
+
+    Raises:
+        UserError: where they are others.
+    """
+    record = read_record(run)
+    if images.fingerprint() != record.data["fingerprint"]:
+        raise UserError(
+            f"{images.root} holds other validation images than those that {record.name} was tested on, though of the "
+            "same name; type data.name=<another name> to keep the two apart."
+        )
 
 
 def check_classes(subject: Subject, images: ImageSet, data: str) -> None:

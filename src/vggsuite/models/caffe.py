@@ -20,8 +20,8 @@ Layers = Mapping[str, tuple[Tensor, Tensor]]  # weight and bias by the paper's l
 
 INT64, INT32, STRING, MESSAGE, BYTES = 3, 5, 9, 11, 12  # FieldDescriptorProto.Type
 OPTIONAL, REPEATED = 1, 3  # FieldDescriptorProto.Label
-# Message -> (field, number, type, label, message type). `data` and `dim` are packed arrays, which look on the wire as
-# bytes do: declared so, 500 MB of floats are one buffer instead of a hundred million objects.
+# Message -> (field, number, type, label, message type). `data` is a packed array, which looks on the wire as bytes
+# do: declared so, 500 MB of floats are one buffer instead of a hundred million objects.
 FIELDS: dict[str, tuple[tuple[str, int, int, int, str], ...]] = {
     "BlobShape": (("dim", 1, INT64, REPEATED, ""),),
     "BlobProto": (

@@ -26,17 +26,17 @@ def read_keras(path: Path) -> Layers:
     try:
         with h5py.File(path) as file:
             arrays = read_layers(file.get("model_weights", file))
-    except (OSError, KeyError, ValueError) as error:
+        if FC_NAMES.keys() <= arrays.keys():
+            return dict(convert(arrays))
+    except (OSError, KeyError, ValueError, ZeroDivisionError) as error:
         raise UserError(
             f"weights={path} cannot be read as Keras's VGG ({error}); allowed: the .h5 file that keras.applications "
             "downloads, with its top layers."
         ) from error
-    if not FC_NAMES.keys() <= arrays.keys():
-        raise UserError(
-            f"weights={path} lacks the FC layers {', '.join(FC_NAMES)}; allowed: the file with its top layers "
-            "(vgg16_weights_tf_dim_ordering_tf_kernels.h5)."
-        )
-    return dict(convert(arrays))
+    raise UserError(
+        f"weights={path} lacks the FC layers {', '.join(FC_NAMES)}; allowed: the file with its top layers "
+        "(vgg16_weights_tf_dim_ordering_tf_kernels.h5)."
+    )
 
 
 def read_layers(group: h5py.Group) -> dict[str, tuple[np.ndarray, np.ndarray]]:

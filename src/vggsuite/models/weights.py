@@ -5,12 +5,13 @@ of Oxford's release (docs/weights.md), and Keras's copies of it.
 """
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from urllib.error import URLError
 
 import torch
@@ -61,7 +62,7 @@ class Weights:
         """SHA-256 of all parameters."""
         digest = hashlib.sha256()
         for value in self.state.values():
-            digest.update(value.contiguous().numpy().tobytes())
+            digest.update(value.contiguous().view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()
 
 
@@ -81,7 +82,7 @@ def load_weights(source: str, net: VGG, preprocessing: str | None) -> Weights:
         return from_file(path, net, preprocessing)
     if "/" in source or path.suffix in (*READERS, *TORCH_FILES):
         raise UserError(f"weights={source} is no file; allowed: a file, or a name of torchvision's (weights=DEFAULT).")
-    return from_torchvision(torchvision_weights(source, net))
+    return from_torchvision(torchvision_weights(source, net), preprocessing)
 
 
 def torchvision_weights(name: str, net: VGG) -> WeightsEnum:
@@ -90,14 +91,19 @@ def torchvision_weights(name: str, net: VGG) -> WeightsEnum:
         if name in TORCHVISION_VGGS:
             return get_model_weights(name).DEFAULT
         if "." in name:
-            return get_weight(name)
+            entry = get_weight(name)
+            return entry if type(entry) in map(get_model_weights, TORCHVISION_VGGS) else refuse_name(name)
         return get_model_weights(torchvision_name(net))[name]
-    except (KeyError, ValueError, AttributeError) as error:
-        raise UserError(
-            f"weights={name} is neither a file nor a name of torchvision's; allowed: a {', '.join(TORCH_FILES)}, "
-            f"{' or '.join(READERS)} file, DEFAULT, {', '.join(TORCHVISION_VGGS)}, or VGG16_Weights.IMAGENET1K_V1 and "
-            "the like."
-        ) from error
+    except (KeyError, ValueError, AttributeError):
+        refuse_name(name)
+
+
+def refuse_name(name: str) -> NoReturn:
+    raise UserError(
+        f"weights={name} is neither a file nor a VGG of torchvision's; allowed: a {', '.join(TORCH_FILES)}, "
+        f"{' or '.join(READERS)} file, DEFAULT, {', '.join(TORCHVISION_VGGS)}, or VGG16_Weights.IMAGENET1K_V1 and the "
+        "like."
+    )
 
 
 def torchvision_name(net: VGG) -> str:
@@ -107,13 +113,9 @@ def torchvision_name(net: VGG) -> str:
     return name if name in TORCHVISION_VGGS else ""
 
 
-def from_torchvision(entry: WeightsEnum) -> Weights:
+def from_torchvision(entry: WeightsEnum, preprocessing: str | None) -> Weights:
     """A set of torchvision's, downloaded on first use."""
-    metrics = entry.meta["_metrics"]["ImageNet-1K"]
-    if metrics["acc@1"] != metrics["acc@1"]:  # nan: features only
-        raise UserError(
-            f"weights={entry} has no classifier; allowed: {type(entry).__name__}.IMAGENET1K_V1, which has one."
-        )
+    require_classifier(entry)
     try:
         state = entry.get_state_dict(progress=True, check_hash=True)
     except (URLError, OSError, RuntimeError) as error:
@@ -121,11 +123,24 @@ def from_torchvision(entry: WeightsEnum) -> Weights:
             f"weights={entry} could not be downloaded ({error}); fetch {entry.url} by other means and type "
             "weights=<that file>."
         ) from error
-    return described_by(entry, state)
+    return described_by(entry, state, preprocessing)
 
 
-def described_by(entry: WeightsEnum, state: Mapping[str, Tensor]) -> Weights:
-    """`state` with what torchvision says of it."""
+def require_classifier(entry: WeightsEnum) -> None:
+    """Refuse a set that is meant for its features alone.
+
+    Raises:
+        UserError: naming the one that has a classifier.
+    """
+    if math.isnan(entry.meta["_metrics"]["ImageNet-1K"]["acc@1"]):
+        raise UserError(
+            f"weights={entry} has no classifier; allowed: {type(entry).__name__}.IMAGENET1K_V1, which has one."
+        )
+
+
+def described_by(entry: WeightsEnum, state: Mapping[str, Tensor], preprocessing: str | None) -> Weights:
+    """`state` with what torchvision says of it; its figure holds for its own preprocessing only."""
+    require_classifier(entry)
     transforms, metrics = entry.transforms(), entry.meta["_metrics"]["ImageNet-1K"]
     figure = {
         "method": "centre_crop",
@@ -134,29 +149,31 @@ def described_by(entry: WeightsEnum, state: Mapping[str, Tensor]) -> Weights:
         "top5": round(100 - metrics["acc@5"], 3),
         "source": "torchvision",
     }
-    return Weights(str(entry), state, PREPROCESSINGS["torchvision"], entry.meta["categories"], [figure])
+    figures = [figure] if preprocessing in (None, "torchvision") else []
+    return Weights(str(entry), state, PREPROCESSINGS[preprocessing or "torchvision"], entry.meta["categories"], figures)
 
 
 def from_file(path: Path, net: VGG, preprocessing: str | None) -> Weights:
     """The weights in a file."""
     if path.suffix in READERS:
         layers = READERS[path.suffix](path)
+        figures = published_figures().get(path.stem, []) if preprocessing in (None, "oxford") else []
         asked = PREPROCESSINGS[preprocessing or "oxford"]
-        return Weights(
-            path.name, named_as_torchvision(layers, net), asked, figures=published_figures().get(path.stem, [])
-        )
+        return Weights(path.name, named_as_torchvision(layers, net), asked, figures=figures)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises a dozen kinds
         raise UserError(
             f"weights={path} cannot be read as a file of PyTorch weights ({first_line(error)}); fetch it anew."
         ) from error
+    if not isinstance(content, Mapping):
+        raise UserError(f"weights={path} holds a {type(content).__name__}; allowed: a state dict of a VGG.")
     if "preprocessing" in content:  # of convert_weights
         asked = PREPROCESSINGS[preprocessing] if preprocessing else content["preprocessing"]
         return Weights(content["name"], content["state_dict"], asked, figures=content["figures"])
     entry = torchvision_file(path.name)
-    if entry and not preprocessing:
-        return described_by(entry, content)
+    if entry:
+        return described_by(entry, content, preprocessing)
     if not preprocessing:
         raise UserError(
             f"weights={path} does not say how its pixels were preprocessed; type preprocessing="
@@ -231,7 +248,10 @@ def require_fit(net: VGG, state: Mapping[str, Tensor], source: str) -> None:
         UserError: naming the first layer that differs.
     """
     if difference := first_difference(net, state):
-        raise UserError(f"{source} is of another net, first in {difference}; type the model=... of these weights.")
+        raise UserError(
+            f"{source} is of another net, first in {difference}; type the model=... of these weights, and the data=... "
+            "or data.crop=... of their crop."
+        )
 
 
 def fill(net: VGG, state: Mapping[str, Tensor], source: str) -> None:

@@ -1,12 +1,13 @@
 """The results that tables show: evaluations of the runs of one data set, by experiment and seed."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from vggsuite.data.scale import Scale
 from vggsuite.errors import UserError
-from vggsuite.protocol import Method, Protocol
+from vggsuite.protocol import Protocol
 from vggsuite.results.experiments import evaluations_of_runs, experiment_of, printed_rows
 from vggsuite.results.record import (
     EVALUATION_FILE,
@@ -32,10 +33,6 @@ class Result:
     def name(self) -> str:
         """The run's name for the evaluation that ended it, else the evaluation's own."""
         return self.run.name if self.run and self.run.test == self.evaluation.protocol else self.evaluation.name
-
-    @property
-    def command(self) -> str:
-        return self.evaluation.command
 
 
 BySeed = Mapping[int, Result]
@@ -73,18 +70,13 @@ def collect(runs: Path, *, data: str, variant: str) -> Collection:
                 results.setdefault(experiment, {})[record.seed] = Result(place, read_evaluation(place), record)
     for row in printed_rows(6):
         experiment = experiment_of(6, row)
-        for place in sorted((runs / data).glob(f"{experiment}{glob_text(variant)}/seed_*")):
-            if (place / EVALUATION_FILE).is_file():
-                seed = int(place.name.removeprefix("seed_"))
-                results.setdefault(experiment, {})[seed] = Result(place, read_evaluation(place))
+        for place in sorted((runs / data / f"{experiment}{variant}").glob("seed_*")):
+            seed = re.fullmatch(r"seed_(\d+)", place.name)
+            if seed and (place / EVALUATION_FILE).is_file():
+                results.setdefault(experiment, {})[int(seed[1])] = Result(place, read_evaluation(place))
     refuse_different_images(results, data)
     others = [record.name for folder, record in records.items() if folder not in chosen]
     return Collection(data, variant, results, others)
-
-
-def glob_text(text: str) -> str:
-    """`text` as a pattern that matches itself."""
-    return "".join(f"[{character}]" if character in "*?[" else character for character in text)
 
 
 def protocols(run: Record) -> dict[str, Protocol]:
@@ -93,7 +85,7 @@ def protocols(run: Record) -> dict[str, Protocol]:
     scales = tuple(Scale(*run.train_scale).several(run.data["crop"]))
     for experiment, (trained, method) in evaluations_of_runs().items():
         if trained == run.experiment:
-            found[experiment] = Protocol(Method(method), scales, flip=run.test["flip"])
+            found[experiment] = Protocol(method, scales, flip=run.test["flip"])
     return found
 
 

@@ -36,8 +36,8 @@ class Record:
         metrics: of that evaluation, see `Evaluation`.
         selection: by what the learning rate and the checkpoint were chosen, with the `best_epoch` (from 1) and its
             error.
-        cost: `epochs`, `images_per_second` of training, `wall_seconds` of the whole run, `peak_memory_bytes` with
-            what it is a peak of.
+        cost: `epochs`, `images_per_second` of training, `wall_seconds` of the whole run, `peak_memory_bytes`
+            of the training with what it is a peak of.
         environment: hardware, package versions, git commit and whether the tree was dirty, start time (UTC).
     """
 
@@ -70,23 +70,25 @@ class Evaluation:
     Attributes:
         name: its folder below `runs/`.
         of: the weights evaluated, one entry a net: for a run of ours its name (`run`), when it `started` and its
-            checkpoint's `sha256`; for published weights `weights`, their name, and `sha256`.
+            checkpoint's `sha256`; for published weights `weights`, their name, `sha256`, `preprocessing` and `net`.
         protocol: the fields of its `Protocol`; of a fusion, those of its members' that they share.
-        members: the names of the evaluations whose posteriors were averaged; none where images went through the net.
+        members: of the evaluations whose posteriors were averaged the `name`, and when each `started`; none where
+            images went through the net.
         command: what repeats it.
         data: `name`, `fingerprint` and `num_classes` of the data set.
         metrics: `top1_error` and `top5_error` in percent, `top1_interval` and `top5_interval` with their `confidence`,
             and `num_images` behind them.
         published: of published weights, the figures that others printed of them.
         cost: `num_views` of an image, `images_per_second` that went through the net (0 for a mean), `devices`,
-            `wall_seconds` and, of one device, `peak_memory_bytes` with what it is a peak of.
+            `wall_seconds` of this evaluation less its members' and, of one device, `peak_memory_bytes` with what it
+            is a peak of.
         environment: as a run's.
     """
 
     name: str
     of: list[dict[str, str]]
     protocol: dict[str, Any]
-    members: list[str]
+    members: list[dict[str, str]]
     command: str
     data: dict[str, Any]
     metrics: dict[str, Any]
@@ -96,9 +98,30 @@ class Evaluation:
     schema_version: int = SCHEMA_VERSION
 
 
-def evaluation_folder(run: Path, protocol: Protocol) -> Path:
-    """Where the evaluation of a run by `protocol` lies, on the run's own data set."""
-    return run / EVALUATIONS / protocol.name
+def evaluation_folder(run: Path, protocol: Protocol, suffix: str = "") -> Path:
+    """Where the evaluation of a run by `protocol` lies; `suffix` tells a data set that is not the run's own."""
+    return run / EVALUATIONS / f"{protocol.name}{suffix}"
+
+
+def as_member(evaluation: Evaluation) -> dict[str, str]:
+    """How the mean of evaluations names each."""
+    return {"name": evaluation.name, "started": evaluation.environment["started"]}
+
+
+def is_current(evaluation: Evaluation, folder: Path, weights: dict[str, str], fingerprint: str) -> bool:
+    """Whether the evaluation of one net in `folder` is of these weights and images, and if it is a mean, of its parts
+    as they are now."""
+    if evaluation.of != [weights] or evaluation.data["fingerprint"] != fingerprint:
+        return False
+    home = folder.parent
+    for member in evaluation.members:
+        place = home / member["name"].rpartition("/")[2]
+        if not (place / EVALUATION_FILE).is_file():
+            return False
+        part = read_evaluation(place)
+        if as_member(part) != member or not is_current(part, place, weights, fingerprint):
+            return False
+    return True
 
 
 def write_record(record: Record, folder: Path) -> None:

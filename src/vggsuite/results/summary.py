@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from vggsuite.protocol import Method, Protocol, default_flip
 from vggsuite.results.record import Evaluation
 
 IMAGENET_VAL = 50_000  # images
@@ -18,7 +19,9 @@ def summary(evaluation: Evaluation) -> str:
             f"  top-{k} error {metrics[f'top{k}_error']:6.2f}%   {metrics['confidence']:.0%} interval "
             f"[{low:.2f}, {high:.2f}]"
         )
-    lines += [f"  published: {figure_text(figure)}" for figure in evaluation.published]
+    for figure in evaluation.published:
+        told = "" if comparable(evaluation, figure) else " [another protocol, or other images]"
+        lines.append(f"  published: {figure_text(figure)}{told}")
     if evaluation.published and not any(comparable(evaluation, figure) for figure in evaluation.published):
         lines.append(
             f"  warning: no published figure is comparable with {protocol_text(evaluation.protocol)} on "
@@ -40,5 +43,7 @@ def protocol_text(protocol: Mapping[str, Any]) -> str:
 
 def comparable(evaluation: Evaluation, figure: Mapping[str, Any]) -> bool:
     """Whether a published figure was measured on the same images by the same protocol."""
-    whole = evaluation.data["name"] == "imagenet" and evaluation.metrics["num_images"] == IMAGENET_VAL
-    return whole and protocol_text(evaluation.protocol) == protocol_text(figure)
+    method = Method(figure["method"])
+    theirs = Protocol(method, tuple(figure["scales"]), flip=default_flip(method, trained=True))
+    same_images = evaluation.data["name"] == "imagenet" and evaluation.metrics["num_images"] == IMAGENET_VAL
+    return same_images and Protocol.of(evaluation.protocol) == theirs

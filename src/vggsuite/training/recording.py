@@ -9,7 +9,7 @@ from vggsuite.data.module import ImageData
 from vggsuite.devices import chosen_precision, uses_gpu
 from vggsuite.models.vgg import VGG
 from vggsuite.naming import repeat_command
-from vggsuite.results.environment import environment, peak_memory
+from vggsuite.results.environment import environment
 from vggsuite.results.record import Evaluation, Record
 
 
@@ -45,9 +45,7 @@ def make_record(
         init=origin,
         metrics=test.metrics,
         selection={"by": str(config.recipe.selection), **fitted["selection"]},
-        cost=fitted["cost"]
-        | {"wall_seconds": round((datetime.now(UTC) - started).total_seconds(), 1)}
-        | peak_memory(gpu),
+        cost=fitted["cost"] | {"wall_seconds": round((datetime.now(UTC) - started).total_seconds(), 1)},
         environment=environment(gpu) | {"started": started.isoformat(timespec="seconds")},
     )
 

@@ -26,6 +26,7 @@ from vggsuite.models.initialisation import copy_all, copy_from_net_a, draw_weigh
 from vggsuite.models.vgg import VGG
 from vggsuite.naming import repeat_command, run_name
 from vggsuite.protocol import Method, Protocol
+from vggsuite.results.environment import peak_memory
 from vggsuite.results.record import EVALUATIONS, RECORD_FILE, Evaluation, read_record, write_record
 from vggsuite.results.run_folder import CHECKPOINT, exclusive, is_finished, leaves, save_config, weights_of
 from vggsuite.training.callbacks import EpochLines, Stopwatch, progress_bar
@@ -102,6 +103,9 @@ def start_afresh(config: TrainConfig, classes: Sequence[str], folder: Path) -> N
         return
     for name in (RECORD_FILE, "metrics.csv"):
         (folder / name).unlink(missing_ok=True)
+    for evaluation in (folder / EVALUATIONS).glob("*"):
+        with exclusive(evaluation):  # unless a process is at it
+            shutil.rmtree(evaluation)
     for subfolder in (CHECKPOINT.parent, EVALUATIONS, "tensorboard"):
         shutil.rmtree(folder / subfolder, ignore_errors=True)
     save_config(config, classes, folder)
@@ -132,7 +136,8 @@ def fit(net: VGG, data: ImageData, config: TrainConfig, folder: Path, where: lis
             "images_per_second": round(stopwatch.images_per_second, 1),
             "devices": trainer.world_size,
             "final_lr": trainer.optimizers[0].param_groups[0]["lr"],
-        },
+        }
+        | peak_memory(uses_gpu(config.trainer)),
     }
 
 
