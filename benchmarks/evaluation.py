@@ -279,18 +279,22 @@ def main() -> None:
         print(memory_of(arguments.memory_of, device))
         return
     same = ["--threads", str(arguments.threads), "--device", arguments.device]
-    parts = [
-        f"# Evaluation of net D: one 500 x 375 image at Q = {SIDE}, with its mirror image",
-        setting(arguments),
-        speed_table(arguments.rounds, device, same),
-        "## Images of one shape in one batch: dense, Q = 256 (D) and 55 (D of the digits), from files to saved shards",
-        bucket_table(arguments.rounds, device),
-        *([agreement(arguments.run)] if arguments.run else []),
-    ]
-    text = "\n\n".join(parts) + "\n"
-    print(text)
+    parts: dict[str, Callable[[], str]] = {
+        f"# Evaluation of net D: one 500 x 375 image at Q = {SIDE}, with its mirror image": lambda: setting(arguments),
+        "## Speed and memory": lambda: speed_table(arguments.rounds, device, same),
+        "## Images of one shape in one batch: dense, Q = 256 (D) and 55 (D of the digits), from files to saved shards": (
+            lambda: bucket_table(arguments.rounds, device)
+        ),
+    }
+    if arguments.run:
+        parts["## bf16 against fp32"] = lambda: agreement(arguments.run)
+    text = ""
+    for heading, measure in parts.items():
+        part = f"{heading}\n\n{measure()}\n\n"
+        print(part, end="", flush=True)
+        text += part
     if arguments.save:
-        arguments.save.write_text(text)
+        arguments.save.write_text(text.rstrip() + "\n")
 
 
 if __name__ == "__main__":
