@@ -282,7 +282,7 @@ def main() -> None:
     parts: dict[str, Callable[[], str]] = {
         f"# Evaluation of net D: one 500 x 375 image at Q = {SIDE}, with its mirror image": lambda: setting(arguments),
         "## Speed and memory": lambda: speed_table(arguments.rounds, device, same),
-        "## Images of one shape in one batch: dense, Q = 256 (D) and 55 (D of the digits), from files to saved shards": (
+        "## Images of one shape in one batch: dense, Q = 256 (D), 55 (D of the digits), from files to shards": (
             lambda: bucket_table(arguments.rounds, device)
         ),
     }
