@@ -135,7 +135,17 @@ class TrainConfig:
 
 
 @dataclass
-class EvaluateConfig:
+class OnRunsConfig:
+    """What every command knows that works on finished runs: what was typed beside their experiment, if anything, and
+    where they lie."""
+
+    overrides: str = ""
+    variant: str = MISSING
+    paths: PathsConfig = field(default_factory=PathsConfig)
+
+
+@dataclass
+class EvaluateConfig(OnRunsConfig):
     """The root of `conf/evaluate.yaml`."""
 
     run: str | None = None
@@ -157,13 +167,10 @@ class EvaluateConfig:
     rerun: bool = False
     experiment: str | None = None
     seed: int = 0
-    overrides: str = ""
-    variant: str = MISSING
-    paths: PathsConfig = field(default_factory=PathsConfig)
 
 
 @dataclass
-class FuseConfig:
+class FuseConfig(OnRunsConfig):
     """The root of `conf/fuse.yaml`."""
 
     members: list[str] = field(default_factory=list)
@@ -174,21 +181,15 @@ class FuseConfig:
     rerun: bool = False
     experiment: str | None = None
     seed: int = 0
-    overrides: str = ""
-    variant: str = MISSING
-    paths: PathsConfig = field(default_factory=PathsConfig)
 
 
 @dataclass
-class TableConfig:
+class TableConfig(OnRunsConfig):
     """The root of `conf/table.yaml`."""
 
     table: Any = 3
     data: DataConfig = field(default_factory=DataConfig)
-    overrides: str = ""
-    variant: str = MISSING
     confidence: float = 0.95
-    paths: PathsConfig = field(default_factory=PathsConfig)
     output: str = MISSING
 
 

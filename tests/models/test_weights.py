@@ -13,8 +13,9 @@ from torchvision.models import VGG11_Weights, VGG16_Weights
 from vggsuite.errors import UserError
 from vggsuite.models.convert_weights import convert
 from vggsuite.models.initialisation import draw_weights
+from vggsuite.models.state import fill, first_difference, module_names, num_classes
 from vggsuite.models.vgg import VGG
-from vggsuite.models.weights import PREPROCESSINGS, fill, first_difference, load_weights, module_names, num_classes
+from vggsuite.models.weights import PREPROCESSINGS, Weights, load_weights
 
 Write = Callable[[VGG, Path], None]
 
@@ -131,6 +132,18 @@ def test_a_converted_file_carries_its_preprocessing_and_figures(tmp_path: Path) 
     assert after.preprocessing == before.preprocessing == PREPROCESSINGS["oxford"]
     assert after.figures == before.figures
     assert (after.name, after.sha256()) == (before.name, before.sha256())
+
+
+def test_the_digest_is_of_every_parameter() -> None:
+    net = VGG(11, num_classes=3, width=1 / 32, batch_norm=True)
+    digests = {Weights("before", net.state_dict(), {}).sha256()}
+    for name, value in net.state_dict().items():
+        if name in ("features.1.num_batches_tracked", "features.0.weight", "classifier.6.bias"):
+            value += 1
+            digests.add(Weights(name, net.state_dict(), {}).sha256())
+    assert len(digests) == 4
+    half = {name: value.bfloat16() for name, value in net.state_dict().items()}
+    assert Weights("half", half, {}).sha256() not in digests
 
 
 def test_layers_are_named_as_in_torchvision() -> None:

@@ -13,12 +13,11 @@ from vggsuite.data.datasets import TrainingViews
 from vggsuite.data.layouts import class_folders
 from vggsuite.data.module import ImageData
 from vggsuite.data.preprocessing import Preprocessing
-from vggsuite.devices import check_devices
 from vggsuite.errors import UserError
 from vggsuite.models.vgg import VGG
 from vggsuite.training.callbacks import EpochLines, Stopwatch
 from vggsuite.training.module import Classification
-from vggsuite.training.trainer_settings import check_batch, check_trainer_arguments
+from vggsuite.training.trainer_settings import check_trainer
 
 MakeTree = Callable[..., Path]
 MEAN = [128.0, 128.0, 128.0]
@@ -130,11 +129,5 @@ def test_the_optimiser_is_the_papers() -> None:
 )
 def test_what_a_machine_cannot_give_is_refused(changes: dict[str, Any], told: str) -> None:
     trainer = {"accelerator": "cpu", "devices": 1, "num_nodes": 1, "accumulate_grad_batches": 1, "strategy": "auto"}
-
-    def check(trainer: dict[str, Any]) -> None:
-        check_trainer_arguments(trainer)
-        check_devices(trainer)
-        check_batch(recipe().batch_size, trainer, multirun=False)
-
     with pytest.raises(UserError, match=told):
-        check(trainer | changes)
+        check_trainer(trainer | changes, batch_size=recipe().batch_size, multirun=False)

@@ -16,8 +16,9 @@ from vggsuite.devices import check_devices, torch_devices
 from vggsuite.errors import UserError
 from vggsuite.evaluation.run import Evaluator, Subject
 from vggsuite.finished_run import load_checkpoint
+from vggsuite.models.state import fill, num_classes
 from vggsuite.models.vgg import VGG
-from vggsuite.models.weights import fill, load_weights, num_classes
+from vggsuite.models.weights import load_weights
 from vggsuite.naming import slug
 from vggsuite.results.record import read_record
 from vggsuite.results.run_folder import CHECKPOINT, CLASSES_FILE, weights_of

@@ -14,8 +14,9 @@ import yaml
 
 from vggsuite.config import PROJECT_ROOT, ModelConfig
 from vggsuite.errors import UserError
+from vggsuite.models.state import num_classes, require_fit
 from vggsuite.models.vgg import VGG
-from vggsuite.models.weights import PREPROCESSINGS, Weights, load_weights, num_classes, require_fit
+from vggsuite.models.weights import PREPROCESSINGS, Weights, load_weights
 
 
 def convert(source: Path, target: Path, factors: dict[str, Any], preprocessing: str | None = None) -> Weights:
@@ -31,8 +32,11 @@ def convert(source: Path, target: Path, factors: dict[str, Any], preprocessing: 
         UserError: where they cannot be read, or are of another net.
     """
     with torch.device("meta"):
-        weights = load_weights(str(source), VGG(**factors), preprocessing)
-        require_fit(VGG(**factors, num_classes=num_classes(weights.state)), weights.state, str(source))
+        outline = VGG(**factors)
+    weights = load_weights(str(source), outline, preprocessing)
+    with torch.device("meta"):
+        outline = VGG(**factors, num_classes=num_classes(weights.state))
+    require_fit(outline, weights.state, str(source))
     content = {
         "name": weights.name,
         "state_dict": dict(weights.state),

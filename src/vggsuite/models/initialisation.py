@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from vggsuite.errors import UserError
+from vggsuite.models.state import first_difference
 from vggsuite.models.vgg import VGG
 
 # What B to E take from A: its first four convolutions, by shape and name, and the three FC layers.
@@ -59,15 +60,9 @@ def copy_all(net: VGG, state: Mapping[str, Tensor]) -> None:
     Raises:
         UserError: where the two nets differ.
     """
-    own = net.state_dict()
-    odd = [
-        name
-        for name in own.keys() | state.keys()
-        if name not in own or name not in state or own[name].shape != state[name].shape
-    ]
-    if odd:
+    if difference := first_difference(net, state):
         raise UserError(
-            f"init=finished_run cannot copy {sorted(odd)[0]}: the other run's net is not this one; allowed: a run with "
-            "the same model settings, classes and crop (init.run=<its folder>)."
+            f"init=finished_run cannot copy {difference}: the other run's net is not this one; allowed: a run with the "
+            "same model settings, classes and crop (init.run=<its folder>)."
         )
     net.load_state_dict(state)

@@ -22,6 +22,7 @@ from torchvision.models import WeightsEnum, get_model_weights, get_weight, list_
 from vggsuite.errors import UserError, first_line
 from vggsuite.models.caffe import Layers, read_caffemodel
 from vggsuite.models.keras import read_keras
+from vggsuite.models.state import module_names
 from vggsuite.models.vgg import VGG
 
 IMAGENET_MEAN = [123.68, 116.779, 103.939]  # R, G, B of the released weights
@@ -62,7 +63,7 @@ class Weights:
         """SHA-256 of all parameters."""
         digest = hashlib.sha256()
         for value in self.state.values():
-            digest.update(value.contiguous().view(torch.uint8).numpy().tobytes())
+            digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()
 
 
@@ -194,12 +195,6 @@ def published_figures() -> dict[str, list[dict[str, Any]]]:
     return yaml.safe_load(files("vggsuite.models").joinpath("published.yaml").read_text())
 
 
-def module_names(net: VGG) -> dict[str, str]:
-    """torchvision's name of each weight layer under the paper's: "features.0" for "conv1_1"."""
-    names = {id(module): name for name, module in net.named_modules()}
-    return {paper_name: names[id(layer)] for paper_name, layer in net.named_weight_layers()}
-
-
 def named_as_torchvision(layers: Layers, net: VGG) -> dict[str, Tensor]:
     """Weights and biases by the paper's layer names as a state dict; a layer that `net` lacks keeps its name."""
     names = module_names(net)
@@ -208,53 +203,3 @@ def named_as_torchvision(layers: Layers, net: VGG) -> dict[str, Tensor]:
         name = names.get(layer, layer)
         state[f"{name}.weight"], state[f"{name}.bias"] = weight, bias
     return state
-
-
-def num_classes(state: Mapping[str, Tensor]) -> int:
-    """The number of outputs of the net that has these parameters."""
-    last = state.get("classifier.6.bias")
-    if last is None:
-        raise UserError(
-            "the weights have no third FC layer (classifier.6), whose outputs are the classes; name others."
-        )
-    return len(last)
-
-
-def first_difference(net: VGG, state: Mapping[str, Tensor]) -> str | None:
-    """The first layer, from the image on, in which `state` is not of `net`, and how they differ; None if it fits."""
-    paper_names = {module: paper_name for paper_name, module in module_names(net).items()}
-    own = net.state_dict()
-    for name in sorted(own.keys() | state.keys(), key=from_the_image_on):
-        if name.endswith("num_batches_tracked"):
-            continue
-        sides = [f"{list(side[name].shape)}" if name in side else "nothing" for side in (own, state)]
-        if sides[0] != sides[1]:
-            module = name.rpartition(".")[0]
-            return f"{paper_names.get(module, module)} ({name}): the net has {sides[0]} there, the weights {sides[1]}"
-    return None
-
-
-def from_the_image_on(name: str) -> tuple[Any, ...]:
-    """A parameter's place in the net: features before the rest, layers by their numbers, the weight first."""
-    module, _, parameter = name.rpartition(".")
-    numbers = [int(part) if part.isdigit() else part for part in module.split(".")]
-    return not name.startswith("features."), numbers, parameter != "weight"
-
-
-def require_fit(net: VGG, state: Mapping[str, Tensor], source: str) -> None:
-    """Make sure that `state` is of a net like `net`.
-
-    Raises:
-        UserError: naming the first layer that differs.
-    """
-    if difference := first_difference(net, state):
-        raise UserError(
-            f"{source} is of another net, first in {difference}; type the model=... of these weights, and the data=... "
-            "or data.crop=... of their crop."
-        )
-
-
-def fill(net: VGG, state: Mapping[str, Tensor], source: str) -> None:
-    """Give `net` the weights `state`; raises as `require_fit`."""
-    require_fit(net, state, source)
-    net.load_state_dict(state, strict=False)  # older files lack batch norm's counters

@@ -19,7 +19,7 @@ from vggsuite.config import Layers, Selection, TrainConfig
 from vggsuite.data.find import find_images
 from vggsuite.data.module import ImageData
 from vggsuite.data.preprocessing import Preprocessing
-from vggsuite.devices import check_devices, chosen_precision, torch_devices, uses_gpu
+from vggsuite.devices import chosen_precision, torch_devices, uses_gpu
 from vggsuite.evaluation.run import Evaluator, Subject
 from vggsuite.finished_run import load_checkpoint, load_net, require_parent
 from vggsuite.models.initialisation import copy_all, copy_from_net_a, draw_weights
@@ -33,7 +33,7 @@ from vggsuite.training.callbacks import EpochLines, Stopwatch, progress_bar
 from vggsuite.training.loggers import loggers, quieten_lightning
 from vggsuite.training.module import Classification
 from vggsuite.training.recording import make_record
-from vggsuite.training.trainer_settings import PRECISIONS, check_batch, check_trainer_arguments, is_first_process
+from vggsuite.training.trainer_settings import PRECISIONS, check_trainer, is_first_process
 
 
 def train(config: TrainConfig, folder: Path, *, multirun: bool = False) -> None:
@@ -51,9 +51,7 @@ def train(config: TrainConfig, folder: Path, *, multirun: bool = False) -> None:
     """
     started = datetime.now(UTC)
     quieten_lightning()
-    check_trainer_arguments(config.trainer)
-    check_devices(config.trainer)
-    check_batch(config.recipe.batch_size, config.trainer, multirun=multirun)
+    check_trainer(config.trainer, batch_size=config.recipe.batch_size, multirun=multirun)
     if uses_gpu(config.trainer):
         torch.cuda.reset_peak_memory_stats()
     L.seed_everything(config.seed, workers=True, verbose=False)

@@ -6,6 +6,7 @@ from typing import Any, Literal
 import lightning as L
 from lightning.pytorch.utilities import rank_zero_only
 
+from vggsuite.devices import check_devices
 from vggsuite.errors import UserError
 from vggsuite.protocol import Precision
 
@@ -31,7 +32,18 @@ SET_BY_RUN = {
 }
 
 
-def check_trainer_arguments(trainer: dict[str, Any]) -> None:
+def check_trainer(trainer: dict[str, Any], *, batch_size: int, multirun: bool) -> None:
+    """Check what `trainer` asks of Lightning and of the machine, and that a training batch can be split over it.
+
+    Raises:
+        UserError: for the first thing that cannot be.
+    """
+    check_arguments(trainer)
+    check_devices(trainer)
+    check_batch(batch_size, trainer, multirun=multirun)
+
+
+def check_arguments(trainer: dict[str, Any]) -> None:
     """Refuse what Lightning's Trainer does not take, and what a run sets itself.
 
     Raises:
