@@ -29,7 +29,7 @@ def main(cfg: DictConfig) -> None:
 def table_numbers(asked: Any) -> list[int]:
     """The numbers of the tables asked for, one or several."""
     numbers = list(asked) if isinstance(asked, list) else [asked]
-    if not numbers or not set(numbers) <= report.TITLES.keys():
+    if not numbers or not all(type(number) is int and number in report.TITLES for number in numbers):
         allowed = ", ".join(map(str, report.TITLES))
         raise UserError(f"table={asked} is not among those that can be printed; allowed: {allowed}, or table=[3,4].")
     return numbers

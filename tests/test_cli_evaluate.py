@@ -93,6 +93,8 @@ def test_a_fusion_of_runs_and_of_evaluations(runs: Path, tmp_path: Path) -> None
     assert_refused(refused, f"python src/evaluate.py run={runs / '11'} protocol=dense scales=multi")
     for run in ("11", "13"):
         assert evaluate(f"run={runs / run}", "scales=multi").returncode == 0
+    mean = runs / "11/evaluations/dense-37-55-73-flip"
+    assert_refused(call_command("fuse.py", f"members=[{mean},{mean.parent / 'dense-55-flip'}]"), "would count double")
     result = call_command("fuse.py", *words, "scales=multi")
     assert result.returncode == 0, result.stderr
     (folder,) = (file.parent for file in tmp_path.glob("fused/folder/fusions/*/evaluation.json"))
@@ -113,7 +115,7 @@ def test_a_fusion_of_runs_and_of_evaluations(runs: Path, tmp_path: Path) -> None
         ("members=[{runs}/11,{runs}/13] scales=[5]", "below the net's smallest input"),
         (
             "members=[{runs}/11,{runs}/13] output={runs}/11",
-            "holds a run or an evaluation, which the fusion would replace",
+            "which this one would replace",
         ),
         ("experiment=table6/both paths.runs={runs}", "table3/d_multi/seed_0, which holds neither"),
     ],
@@ -147,6 +149,8 @@ def test_bad_members_are_told_in_one_sentence(words: str, told: str, runs: Path)
         ("run={run} scales=[36] trainer.devices=99", "trainer.devices=99 asks for more"),
         ("run={run} +trainer.devics=2", "trainer.devics=2 is for training"),
         ("run={run} trainer.num_nodes=2", "trainer.num_nodes=2 is for training"),
+        ("run={run} heatmap_class=cat", "type heatmap=<an image> too"),
+        ("run={run} data.root=", "data.root= is empty"),
         ("run={run} heatmap=/nowhere.png", "/nowhere.png cannot be read as an image"),
         ("run={run} heatmap={picture} heatmap_class=fox", "heatmap_class=fox is none of the 3 classes; allowed: cat"),
         ("run={run} heatmap={picture} protocol=ten_crop", "type protocol=dense"),
@@ -169,6 +173,10 @@ def test_bad_settings_are_told_in_one_sentence(words: str, told: str, runs: Path
     ("damage", "told"),
     [
         ("missing", "for want of checkpoints/best.ckpt"),
+        ("empty", "is damaged"),
+        ("classes", "for want of classes.txt"),
+        ("config", "config.yaml is damaged"),
+        ("record", "result.json is damaged"),
         ("cut", "is damaged"),
         ("other", "is of another net, first in features.2"),
     ],
@@ -178,6 +186,14 @@ def test_a_damaged_checkpoint_is_told(damage: str, told: str, runs: Path) -> Non
     match damage:
         case "missing":
             checkpoint.unlink()
+        case "empty":
+            torch.save([1], checkpoint)
+        case "classes":
+            (runs / "11/classes.txt").unlink()
+        case "config":
+            (runs / "11/config.yaml").write_text("")
+        case "record":
+            (runs / "11/result.json").write_text("{bad")
         case "cut":
             checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
         case "other":
@@ -257,11 +273,11 @@ def test_a_killed_evaluation_goes_on_and_a_second_process_waits(runs: Path) -> N
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     shards = runs / "13/evaluations/multi_crop-200-flip/shards"
     deadline = time.monotonic() + 60
-    while not list(shards.glob("shard_*.npz")) and time.monotonic() < deadline:
+    while not list(shards.glob("*/shard_*.npz")) and time.monotonic() < deadline:
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    kept = {file: file.stat().st_mtime_ns for file in shards.glob("shard_*.npz")}
+    kept = {file: file.stat().st_mtime_ns for file in shards.glob("*/shard_*.npz")}
     assert 0 < len(kept) < 9
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     outputs = [process.communicate()[0] for process in both]
@@ -275,7 +291,7 @@ def test_a_heat_map_is_drawn(runs: Path, tmp_path: Path) -> None:
     result = evaluate(*words)
     assert result.returncode == 0, result.stderr
     file = Path(result.stdout.removeprefix("saved: ").strip())
-    assert file == runs / "11/heatmaps/picture-dense-37-55-73-flip-owl.png"
+    assert file == runs / f"11/heatmaps/{tmp_path.name}-picture.png-dense-37-55-73-flip-owl.png"
     with Image.open(file) as drawn:
         assert drawn.width > 2.5 * drawn.height  # a panel for each Q
         assert len(set(drawn.convert("RGB").resize((64, 32)).getdata())) > 100

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vggsuite.config import PROJECT_ROOT, TrainConfig
-from vggsuite.errors import UserError, first_line
+from vggsuite.errors import UserError
 from vggsuite.models.vgg import VGG
 from vggsuite.naming import repeat_command
 from vggsuite.results.record import Record, read_record
@@ -31,12 +31,10 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     """
     try:
         content: Mapping[str, Any] = torch.load(folder / CHECKPOINT, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise UserError(
-            f"{folder / CHECKPOINT} is damaged ({first_line(error)}); repeat the run with rerun=true."
-        ) from error
-    weights = {name.removeprefix("net."): value for name, value in content["state_dict"].items()}
-    return Checkpoint(weights, int(content["epoch"]) + 1)
+        weights = {name.removeprefix("net."): value for name, value in content["state_dict"].items()}
+        return Checkpoint(weights, int(content["epoch"]) + 1)
+    except (AttributeError, EOFError, KeyError, OSError, RuntimeError, TypeError, pickle.UnpicklingError) as error:
+        raise UserError(f"{folder / CHECKPOINT} is damaged; repeat the run with rerun=true.") from error
 
 
 def build_net(record: Record) -> VGG:

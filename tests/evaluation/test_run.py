@@ -13,9 +13,9 @@ from tests.evaluation.conftest import MakeEvaluator, make_net
 from vggsuite.errors import UserError
 from vggsuite.evaluation import inference
 from vggsuite.evaluation.fusion import fuse
-from vggsuite.evaluation.run import SHARDS
+from vggsuite.evaluation.run import SHARDS, shards_of
 from vggsuite.protocol import Method, Protocol
-from vggsuite.results.predictions import load_posteriors, load_ranks, load_truth
+from vggsuite.results.predictions import PREDICTIONS_FILE, load_posteriors, load_ranks, load_truth
 from vggsuite.results.record import read_evaluation
 
 DENSE = Protocol(Method.dense, (40,), flip=True)
@@ -114,7 +114,8 @@ def test_an_interrupted_evaluation_goes_on_from_its_last_shard(
     evaluator = make_evaluator("net", shard_size=2, batch_size=3)
     with pytest.raises(KilledError):
         evaluator.evaluate(DENSE)
-    saved = inference.saved_images(evaluator.folder(DENSE) / SHARDS)
+    (shards,) = (evaluator.folder(DENSE) / SHARDS).iterdir()
+    saved = inference.saved_images(shards)
     assert 0 < len(saved) <= sum(seen) < 15
     seen_again: list[int] = []
 
@@ -130,6 +131,36 @@ def test_an_interrupted_evaluation_goes_on_from_its_last_shard(
     assert not (evaluator.folder(DENSE) / SHARDS).exists()
     found, undisturbed = (load_posteriors(side.folder(DENSE)) for side in (evaluator, expected))
     assert np.allclose(found, undisturbed, rtol=5e-3)
+
+
+def test_shards_of_a_process_that_outlived_its_parent_are_of_its_own_weights(make_evaluator: MakeEvaluator) -> None:
+    """What such a process still writes goes where the evaluation of other weights does not look."""
+    folder = make_evaluator().folder(DENSE) / SHARDS
+    old, new = (shards_of(folder, {"sha256": sha256}) for sha256 in ("old", "new"))
+    assert not old.exists()
+    old.mkdir()
+    inference.save_shard(old, torch.rand(2, 3), [0, 1])
+    assert inference.saved_images(new) == set()
+    assert shards_of(folder, {"sha256": "new"}) == new
+    assert not old.exists()
+
+
+@pytest.mark.parametrize("loss", ["missing", "empty", "cut"])
+def test_posteriors_that_are_lost_are_made_anew_or_told(loss: str, make_evaluator: MakeEvaluator) -> None:
+    evaluator = make_evaluator()
+    several = replace(DENSE, scales=(40, 48))
+    evaluator.evaluate(several)
+    file = evaluator.folder(DENSE) / PREDICTIONS_FILE
+    content = file.read_bytes()
+    match loss:
+        case "missing":
+            file.unlink()
+            evaluator.evaluate(several)
+            assert file.is_file()
+        case "empty" | "cut":
+            file.write_bytes(b"" if loss == "empty" else content[: len(content) // 2])
+            with pytest.raises(UserError, match="cannot be read"):
+                replace(evaluator, rerun=False).make(several, [])
 
 
 def test_a_fusion_is_the_mean_of_what_its_members_saved(make_evaluator: MakeEvaluator) -> None:

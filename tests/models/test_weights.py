@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 
 import h5py
@@ -177,10 +178,11 @@ def test_a_deeper_caffemodel_is_told_by_its_own_layers_name(tmp_path: Path) -> N
     [
         ("nowhere.pth", "is no file"),
         ("/some/where", "is no file"),
-        ("vgg17", "is neither a file nor a VGG of torchvision's"),
-        ("VGG16_Weights.IMAGENET1K_V9", "is neither a file nor a VGG of torchvision's"),
+        ("vgg17", "is neither a file nor one of torchvision's"),
+        ("VGG16_Weights.IMAGENET1K_V9", "is neither a file nor one of torchvision's"),
         ("VGG16_Weights.IMAGENET1K_FEATURES", "has no classifier"),
-        ("ResNet18_Weights.IMAGENET1K_V1", "is neither a file nor a VGG of torchvision's"),
+        ("vgg19", "is neither a file nor one of torchvision's"),
+        ("ResNet18_Weights.IMAGENET1K_V1", "is neither a file nor one of torchvision's"),
     ],
 )
 def test_what_is_not_there_is_told(source: str, told: str) -> None:
@@ -197,10 +199,10 @@ def test_a_damaged_file_is_told(suffix: str, content: bytes, tmp_path: Path) -> 
         load_weights(str(file), make_net(), "paper")
 
 
-@pytest.mark.parametrize("content", [[1, 2], torch.zeros(3), {"a": torch.zeros(1)}])
+@pytest.mark.parametrize("content", [[1, 2], torch.zeros(3), {"a": torch.zeros(1)}, {"a": 3}, {"preprocessing": {}}])
 def test_a_torch_file_of_something_else_is_told(content: object, tmp_path: Path) -> None:
     torch.save(content, tmp_path / "other.pth")
-    with pytest.raises(UserError, match=r"a state dict|no third FC layer"):
+    with pytest.raises(UserError, match=r"no state dict|no classifier\.6\.bias"):
         num_classes(load_weights(str(tmp_path / "other.pth"), make_net(), "paper").state)
 
 
@@ -248,4 +250,11 @@ def test_without_a_network_the_file_to_fetch_is_named(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(VGG11_Weights, "get_state_dict", no_network)
     with pytest.raises(UserError, match=r"fetch https://.*vgg11-8a719046.pth by other means"):
-        load_weights("vgg11", make_net(), None)
+        load_weights("vgg11", make_net(11), None)
+
+
+@pytest.mark.parametrize("factors", [{"depth": 16, "conv1x1": True}, {"depth": 11, "lrn": True}, {"depth": 8}])
+def test_nets_that_torchvision_has_not_are_told_before_any_download(factors: dict[str, Any]) -> None:
+    for source in ("DEFAULT", "vgg16"):
+        with pytest.raises(UserError, match=r"for this net; allowed: a .pth, .pt, .caffemodel, .h5 file\.$"):
+            load_weights(source, VGG(**factors, num_classes=3, width=1 / 32), None)

@@ -48,9 +48,15 @@ def draw_heatmap(config: EvaluateConfig, protocol: Protocol) -> Path:
         pixels = channels_first(rescaled(image, side))[None].to(device)
         draw_panel(axes, subject, pixels, at_side, config.heatmap_class)
     of_class = f"-{slug(config.heatmap_class)}" if config.heatmap_class else ""
-    file = subject.folder / "heatmaps" / f"{Path(str(config.heatmap)).stem}-{protocol.name}{of_class}.png"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(file, dpi=120)
+    picture = Path(str(config.heatmap)).absolute()
+    file = (
+        subject.folder / "heatmaps" / f"{slug(picture.parent.name)}-{slug(picture.name)}-{protocol.name}{of_class}.png"
+    )
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(file, dpi=120)
+    except OSError as error:
+        raise UserError(f"{file} cannot be written ({error.strerror}); evaluate a copy of the run.") from error
     return file
 
 

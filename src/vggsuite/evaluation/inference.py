@@ -1,5 +1,6 @@
 """Forward passes over a data set: batches of one shape, on one device or several, saved shard by shard."""
 
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -147,6 +148,8 @@ def group(batches: Sequence[list[int]], shard_size: int) -> list[list[list[int]]
 def work(rank: int, task: Task, shards: Sequence[Sequence[list[int]]], devices: Sequence[torch.device]) -> None:
     """What the process of device `rank` does: its share of the shards, one after the other."""
     device = devices[rank]
+    if len(devices) > 1:  # torch sends SIGINT when the parent has died, which a shell's background jobs ignore
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if device.type == "cuda":
         torch.cuda.set_device(device)
         torch.backends.cudnn.allow_tf32 = False  # fp32 is fp32 on every device

@@ -15,9 +15,11 @@ from vggsuite.results.record import (
     Evaluation,
     as_member,
     evaluation_folder,
+    is_current,
     read_evaluation,
     read_record,
 )
+from vggsuite.results.run_folder import weights_of
 
 
 def find_members(config: FuseConfig) -> dict[Path, Evaluation]:
@@ -36,12 +38,24 @@ def find_members(config: FuseConfig) -> dict[Path, Evaluation]:
     fusions = [folder for folder, member in members.items() if len(member.of) > 1]
     if fusions:
         raise UserError(f"members has {fusions[0]}, which is a fusion itself; name its members, each once.")
+    for folder in folders:
+        for part in parts_of(folder):
+            if part in members:
+                raise UserError(
+                    f"members has {part}, which is part of {folder} and would count double; name one of them."
+                )
     first, *others = members.items()
     for folder, other in others:
         for key, told in (("fingerprint", "other images"), ("num_classes", "another number of classes")):
             if other.data[key] != first[1].data[key]:
                 raise UserError(f"{folder} was evaluated on {told} than {first[0]}; evaluate both on one data set.")
     return members
+
+
+def parts_of(folder: Path) -> list[Path]:
+    """The evaluations that the one in `folder` is a mean of, theirs included."""
+    places = [folder.parent / member["name"].rpartition("/")[2] for member in read_evaluation(folder).members]
+    return [part for place in places for part in (place, *parts_of(place))]
 
 
 def member_folder(member: Path, config: FuseConfig) -> Path:
@@ -57,10 +71,13 @@ def member_folder(member: Path, config: FuseConfig) -> Path:
     flip = default_flip(config.protocol, trained=run.test["flip"])
     protocol = Protocol(config.protocol, tuple(scales), flip=flip)
     folder = evaluation_folder(member, protocol)
-    if not (folder / EVALUATION_FILE).is_file():
+    weights = weights_of(run.name, member, run.environment["started"])
+    if not (folder / EVALUATION_FILE).is_file() or not is_current(
+        read_evaluation(folder), folder, weights, run.data["fingerprint"]
+    ):
         words = [f"run={member}", f"protocol={config.protocol}", f"scales={config.scales}".replace(" ", "")]
         raise UserError(
-            f"members has {member}, which has no evaluation {protocol.name} yet; make it with: "
+            f"members has {member}, which has no evaluation {protocol.name} of its weights yet; make it with: "
             f"{repeat_command('evaluate.py', words)}"
         )
     return folder.resolve()
@@ -76,9 +93,13 @@ def fusion_folder(config: FuseConfig, members: Sequence[Evaluation]) -> Path:
         digest = hashlib.sha256("\n".join(member.name for member in members).encode()).hexdigest()[:12]
         return Path(config.paths.runs) / members[0].data["name"] / "fusions" / f"{len(members)}_nets-{digest}"
     folder = Path(config.output)
-    in_use = (folder / RECORD_FILE).is_file()
-    if in_use or ((folder / EVALUATION_FILE).is_file() and len(read_evaluation(folder).of) == 1):
-        raise UserError(f"output={folder} holds a run or an evaluation, which the fusion would replace; name another.")
+    own = [member.name for member in members]
+    there = read_evaluation(folder).members if (folder / EVALUATION_FILE).is_file() else None
+    other = there is not None and [member["name"] for member in there] != own
+    if (folder / RECORD_FILE).is_file() or (other and not config.rerun):
+        raise UserError(
+            f"output={folder} holds a run, an evaluation or another fusion, which this one would replace; name another."
+        )
     return folder
 
 

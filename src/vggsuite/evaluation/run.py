@@ -1,6 +1,7 @@
 """One evaluation, from a net and a protocol to its record."""
 
 import csv
+import hashlib
 import io
 import json
 import shutil
@@ -168,7 +169,7 @@ class Evaluator:
             published=list(self.subject.published),
             cost={
                 "num_views": protocol.num_views,
-                "images_per_second": round(num_forward / seconds, 2),
+                "images_per_second": round(num_forward / seconds, 2) if num_forward == len(self.truth.labels) else None,
                 "devices": len(self.devices),
                 "wall_seconds": round(seconds, 2),
             }
@@ -181,14 +182,9 @@ class Evaluator:
     def forward(self, protocol: Protocol) -> tuple[Tensor, int]:
         """Posteriors [N, classes] of all images, by forward passes of those that no shard has yet, and how many those
         were."""
-        shards = self.folder(protocol) / SHARDS
-        keep_shards_of(
-            {
-                "of": self.subject.of,
-                "fingerprint": self.fingerprint,
-                "commit": git("rev-parse", "HEAD", root=PROJECT_ROOT),
-            },
-            shards,
+        shards = shards_of(
+            self.folder(protocol) / SHARDS,
+            {"of": self.subject.of, "images": self.fingerprint, "commit": git("rev-parse", "HEAD", root=PROJECT_ROOT)},
         )
         task = inference.Task(
             net=self.subject.net,
@@ -206,14 +202,15 @@ class Evaluator:
         return inference.collect(shards, len(self.images.val)), len(self.images.val) - num_saved
 
 
-def keep_shards_of(what: dict[str, Any], shards: Path) -> None:
-    """Make the folder `shards`, and empty it unless its shards are of the same weights, images and code."""
-    identity = shards / "identity.json"
-    content = json.dumps(what, sort_keys=True)
-    if not identity.is_file() or identity.read_text() != content:
-        shutil.rmtree(shards, ignore_errors=True)
-        shards.mkdir(parents=True)
-        write_atomically(identity, content)
+def shards_of(folder: Path, what: dict[str, Any]) -> Path:
+    """The folder, below `folder`, of the shards of these weights, images and code, all others removed: whatever still
+    writes of others, a process that outlived its killed parent, does not write here."""
+    ours = folder / hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
+    ours.mkdir(parents=True, exist_ok=True)
+    for other in folder.iterdir():
+        if other != ours:
+            shutil.rmtree(other, ignore_errors=True)
+    return ours
 
 
 def mean_posteriors(folders: Sequence[Path]) -> Tensor:

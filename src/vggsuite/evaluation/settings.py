@@ -1,9 +1,12 @@
 """What the settings of an evaluation come to, before torch is imported: a run's own config, and the protocol."""
 
 from collections.abc import Sequence
+from operator import attrgetter
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from vggsuite.checks import data_ranges, model_ranges, require_ranges
 from vggsuite.config import DataConfig, EvaluateConfig, ModelConfig, to_config
@@ -54,7 +57,14 @@ def adopt_run(cfg: DictConfig, typed: Sequence[str]) -> None:
     """Put the run's own net and data into `cfg`."""
     folder = Path(cfg.run)
     require_finished(folder, "run")
-    saved = OmegaConf.load(folder / CONFIG_FILE)
+    try:
+        saved = OmegaConf.load(folder / CONFIG_FILE)
+        data = OmegaConf.merge(OmegaConf.structured(DataConfig), saved.data)
+        model = OmegaConf.merge(OmegaConf.structured(ModelConfig), saved.model)
+    except (OmegaConfBaseException, AttributeError, YAMLError) as error:
+        raise UserError(
+            f"{folder / CONFIG_FILE} is damaged, or of another version of the suite; repeat the run."
+        ) from error
     keys = [word.partition("=")[0].lstrip("+~") for word in typed]
     for key in keys:
         group, _, rest = key.partition(".")
@@ -63,12 +73,10 @@ def adopt_run(cfg: DictConfig, typed: Sequence[str]) -> None:
                 f"{key} is a run's own and cannot be set beside run=...; leave it out (allowed: "
                 f"{', '.join(f'data.{name}' for name in PLACE)})."
             )
-    data = OmegaConf.merge(OmegaConf.structured(DataConfig), saved.data)
     replaced = list(PLACE) if "data" in keys and cfg.data.name != saved.data.name else []
     for name in [*replaced, *(key.removeprefix("data.") for key in keys if key.startswith("data."))]:
         OmegaConf.update(data, name, OmegaConf.select(cfg.data, name), merge=False)
-    cfg.data = data
-    cfg.model = OmegaConf.merge(OmegaConf.structured(ModelConfig), saved.model)
+    cfg.data, cfg.model = data, model
 
 
 def check(config: EvaluateConfig) -> None:
@@ -92,6 +100,11 @@ def check(config: EvaluateConfig) -> None:
                 f"trainer.{key}={value} is for training; an evaluation takes trainer.accelerator and trainer.devices, "
                 "of one machine."
             )
+    for name in ("run", "weights", "heatmap", "data.root"):
+        if attrgetter(name)(config) == "":
+            raise UserError(f"{name}= is empty; type {name}=<a path>, or leave it out.")
+    if config.heatmap_class and not config.heatmap:
+        raise UserError(f"heatmap_class={config.heatmap_class} is for a heat map; type heatmap=<an image> too.")
     if config.precision == Precision.auto:
         raise UserError("precision=auto would leave a figure to the machine; allowed: precision=fp32, precision=bf16.")
     if config.protocol not in (Method.dense, Method.both):

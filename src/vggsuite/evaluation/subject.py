@@ -1,8 +1,8 @@
 """From the settings of an evaluation to the net and the images."""
 
 import functools
-from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,12 @@ def subject_of_run(config: EvaluateConfig, folder: Path) -> Subject:
     """The net of a finished run."""
     record, state = read_record(folder), load_checkpoint(folder).weights
     net = VGG(**asdict(config.model), num_classes=num_classes(state), crop=config.data.crop)
-    fill(net, state, str(folder / CHECKPOINT))
+    fill(
+        net,
+        state,
+        str(folder / CHECKPOINT),
+        remedy="the run's config.yaml or its checkpoint was changed; repeat the run",
+    )
     return Subject(
         name=record.name,
         folder=folder,
@@ -134,10 +139,10 @@ def check_classes(subject: Subject, images: ImageSet, data: str) -> None:
         )
     if "run" not in subject.of:
         return
-    pairs: Sequence[tuple[str, str]] = list(zip(subject.classes or [], images.classes, strict=True))
-    odd = next((index for index, (own, other) in enumerate(pairs) if own != other), None)
-    if odd is not None:
+    pairs = zip_longest(subject.classes or [], images.classes)
+    odd = next(((index, *names) for index, names in enumerate(pairs) if names[0] != names[1]), None)
+    if odd:
         raise UserError(
-            f"class {odd} is {pairs[odd][0]} in {subject.name} and {pairs[odd][1]} in data={data}; type the data set "
-            "that it was trained on (data=... data.root=...)."
+            f"class {odd[0]} is {odd[1]} in {subject.name} and {odd[2]} in data={data}; type the data set that it was "
+            "trained on (data=... data.root=...)."
         )

@@ -82,7 +82,6 @@ def array(blob: Any, where: str) -> Tensor:
     shape = list(blob.shape.dim) or [blob.num, blob.channels, blob.height, blob.width]
     if len(shape) == 4 and shape[:2] == [1, 1]:  # what the first versions made of a matrix
         shape = shape[2:]
-    values = np.frombuffer(blob.data, "<f4")
-    if values.size != np.prod(shape):
-        raise UserError(f"weights={where} holds {values.size} numbers for a shape of {shape}; fetch the file anew.")
-    return torch.from_numpy(values.reshape(shape).copy())
+    if len(blob.data) != 4 * np.prod(shape):
+        raise UserError(f"weights={where} holds {len(blob.data)} bytes for a shape of {shape}; fetch the file anew.")
+    return torch.from_numpy(np.frombuffer(blob.data, "<f4").reshape(shape).copy())

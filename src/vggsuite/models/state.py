@@ -8,6 +8,8 @@ from torch import Tensor
 from vggsuite.errors import UserError
 from vggsuite.models.vgg import VGG
 
+REMEDY = "type the model=... of these weights, and the data=... or data.crop=... of their crop"
+
 
 def module_names(net: VGG) -> dict[str, str]:
     """torchvision's name of each weight layer under the paper's: "features.0" for "conv1_1"."""
@@ -20,7 +22,8 @@ def num_classes(state: Mapping[str, Tensor]) -> int:
     last = state.get("classifier.6.bias")
     if last is None:
         raise UserError(
-            "the weights have no third FC layer (classifier.6), whose outputs are the classes; name others."
+            "the weights have no classifier.6.bias, the third FC layer, whose outputs are the classes; allowed: a "
+            "state dict under torchvision's names, without a prefix."
         )
     return len(last)
 
@@ -35,7 +38,8 @@ def first_difference(net: VGG, state: Mapping[str, Tensor]) -> str | None:
         sides = [f"{list(side[name].shape)}" if name in side else "nothing" for side in (own, state)]
         if sides[0] != sides[1]:
             module = name.rpartition(".")[0]
-            return f"{paper_names.get(module, module)} ({name}): the net has {sides[0]} there, the weights {sides[1]}"
+            layer = paper_names.get(module, module or name)
+            return f"{layer} ({name}): the net has {sides[0]} there, the weights {sides[1]}"
     return None
 
 
@@ -46,20 +50,17 @@ def from_the_image_on(name: str) -> tuple[Any, ...]:
     return not name.startswith("features."), numbers, parameter != "weight"
 
 
-def require_fit(net: VGG, state: Mapping[str, Tensor], source: str) -> None:
+def require_fit(net: VGG, state: Mapping[str, Tensor], source: str, *, remedy: str = REMEDY) -> None:
     """Make sure that `state` is of a net like `net`.
 
     Raises:
         UserError: naming the first layer that differs.
     """
     if difference := first_difference(net, state):
-        raise UserError(
-            f"{source} is of another net, first in {difference}; type the model=... of these weights, and the data=... "
-            "or data.crop=... of their crop."
-        )
+        raise UserError(f"{source} is of another net, first in {difference}; {remedy}.")
 
 
-def fill(net: VGG, state: Mapping[str, Tensor], source: str) -> None:
+def fill(net: VGG, state: Mapping[str, Tensor], source: str, *, remedy: str = REMEDY) -> None:
     """Give `net` the weights `state`; raises as `require_fit`."""
-    require_fit(net, state, source)
+    require_fit(net, state, source, remedy=remedy)
     net.load_state_dict(state, strict=False)  # older files lack batch norm's counters

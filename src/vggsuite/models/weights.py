@@ -16,10 +16,10 @@ from urllib.error import URLError
 
 import torch
 import yaml
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.models import WeightsEnum, get_model_weights, get_weight, list_models
 
-from vggsuite.errors import UserError, first_line
+from vggsuite.errors import UserError
 from vggsuite.models.caffe import Layers, read_caffemodel
 from vggsuite.models.keras import read_keras
 from vggsuite.models.state import module_names
@@ -87,31 +87,37 @@ def load_weights(source: str, net: VGG, preprocessing: str | None) -> Weights:
 
 
 def torchvision_weights(name: str, net: VGG) -> WeightsEnum:
-    """torchvision's entry of that name."""
+    """torchvision's entry of that name, which is refused where it is of another net."""
     try:
         if name in TORCHVISION_VGGS:
-            return get_model_weights(name).DEFAULT
-        if "." in name:
+            entry = get_model_weights(name).DEFAULT
+        elif "." in name:
             entry = get_weight(name)
-            return entry if type(entry) in map(get_model_weights, TORCHVISION_VGGS) else refuse_name(name)
-        return get_model_weights(torchvision_name(net))[name]
+        else:
+            entry = get_model_weights(torchvision_name(net))[name]
     except (KeyError, ValueError, AttributeError):
-        refuse_name(name)
+        refuse_name(name, net)
+    theirs = torchvision_name(net)
+    return entry if theirs and type(entry) is get_model_weights(theirs) else refuse_name(name, net)
 
 
-def refuse_name(name: str) -> NoReturn:
+def refuse_name(name: str, net: VGG) -> NoReturn:
+    theirs = torchvision_name(net)
+    names = f", DEFAULT, {theirs} or {', '.join(map(str, get_model_weights(theirs)))}" if theirs else ""
     raise UserError(
-        f"weights={name} is neither a file nor a VGG of torchvision's; allowed: a {', '.join(TORCH_FILES)}, "
-        f"{' or '.join(READERS)} file, DEFAULT, {', '.join(TORCHVISION_VGGS)}, or VGG16_Weights.IMAGENET1K_V1 and the "
-        "like."
+        f"weights={name} is neither a file nor one of torchvision's sets of weights for this net; allowed: a "
+        f"{', '.join((*TORCH_FILES, *READERS))} file{names}."
     )
 
 
 def torchvision_name(net: VGG) -> str:
     """torchvision's name of the net's architecture, "" where it has none."""
-    convolutions = len(net.conv_names)
-    name = f"vgg{convolutions + 3}{'_bn' if net.batch_norm else ''}"
-    return name if name in TORCHVISION_VGGS else ""
+    name = f"vgg{len(net.conv_names) + 3}{'_bn' if net.batch_norm else ''}"
+    ours_alone = any(
+        isinstance(layer, nn.LocalResponseNorm) or (isinstance(layer, nn.Conv2d) and layer.kernel_size != (3, 3))
+        for layer in net.features
+    )
+    return "" if ours_alone or name not in TORCHVISION_VGGS else name
 
 
 def from_torchvision(entry: WeightsEnum, preprocessing: str | None) -> Weights:
@@ -164,14 +170,16 @@ def from_file(path: Path, net: VGG, preprocessing: str | None) -> Weights:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises a dozen kinds
-        raise UserError(
-            f"weights={path} cannot be read as a file of PyTorch weights ({first_line(error)}); fetch it anew."
-        ) from error
-    if not isinstance(content, Mapping):
-        raise UserError(f"weights={path} holds a {type(content).__name__}; allowed: a state dict of a VGG.")
-    if "preprocessing" in content:  # of convert_weights
+        raise UserError(f"weights={path} cannot be read as a file of PyTorch weights; fetch it anew.") from error
+    if isinstance(content, Mapping) and content.keys() == {"name", "state_dict", "preprocessing", "figures"}:
         asked = PREPROCESSINGS[preprocessing] if preprocessing else content["preprocessing"]
-        return Weights(content["name"], content["state_dict"], asked, figures=content["figures"])
+        figures = content["figures"] if asked == content["preprocessing"] else []
+        return Weights(content["name"], content["state_dict"], asked, figures=figures)  # of convert_weights
+    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise UserError(
+            f"weights={path} is no state dict, or holds one beside other things; allowed: a file of parameters alone, "
+            "under torchvision's names (torch.save(net.state_dict(), ...))."
+        )
     entry = torchvision_file(path.name)
     if entry:
         return described_by(entry, content, preprocessing)

@@ -67,9 +67,10 @@ def open_predictions(folder: Path) -> Iterator[Mapping[str, np.ndarray]]:
     try:
         with np.load(folder / PREDICTIONS_FILE) as arrays:
             yield arrays
-    except (OSError, KeyError, ValueError, BadZipFile) as error:
+    except (OSError, EOFError, KeyError, ValueError, BadZipFile) as error:
         raise UserError(
-            f"{folder / PREDICTIONS_FILE} cannot be read ({first_line(error)}); make it anew with rerun=true."
+            f"{folder / PREDICTIONS_FILE} cannot be read ({first_line(error)}); make it anew: repeat the "
+            "evaluation (python src/evaluate.py ...) with rerun=true."
         ) from error
 
 

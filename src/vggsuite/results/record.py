@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from vggsuite.errors import UserError
 from vggsuite.naming import run_name
 from vggsuite.protocol import Protocol
+from vggsuite.results.predictions import PREDICTIONS_FILE
 
 SCHEMA_VERSION = 2
 RECORD_FILE = "result.json"
@@ -79,9 +80,9 @@ class Evaluation:
         metrics: `top1_error` and `top5_error` in percent, `top1_interval` and `top5_interval` with their `confidence`,
             and `num_images` behind them.
         published: of published weights, the figures that others printed of them.
-        cost: `num_views` of an image, `images_per_second` that went through the net (0 for a mean), `devices`,
-            `wall_seconds` of this evaluation less its members' and, of one device, `peak_memory_bytes` with what it
-            is a peak of.
+        cost: `num_views` of an image, `images_per_second` through the net (None for a mean or a resumed one),
+            `devices`, `wall_seconds` of this evaluation less its members' and, of one device, `peak_memory_bytes` with
+            what it is a peak of.
         environment: as a run's.
     """
 
@@ -112,6 +113,8 @@ def is_current(evaluation: Evaluation, folder: Path, weights: dict[str, str], fi
     """Whether the evaluation of one net in `folder` is of these weights and images, and if it is a mean, of its parts
     as they are now."""
     if evaluation.of != [weights] or evaluation.data["fingerprint"] != fingerprint:
+        return False
+    if not (folder / PREDICTIONS_FILE).is_file():
         return False
     home = folder.parent
     for member in evaluation.members:
@@ -163,7 +166,10 @@ Kind = TypeVar("Kind", Record, Evaluation)
 
 
 def read(file: Path, kind: type[Kind]) -> Kind:
-    content = json.loads(file.read_text())
+    try:
+        content = dict(json.loads(file.read_text()))
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{file} is damaged; remove it and repeat what made it.") from error
     if content.get("schema_version") != SCHEMA_VERSION or content.keys() != {f.name for f in fields(kind)}:
         raise UserError(
             f"{file} is of schema version {content.get('schema_version')}, not {SCHEMA_VERSION}; repeat what made it "

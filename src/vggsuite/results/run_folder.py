@@ -31,14 +31,22 @@ def exclusive(folder: Path, *, wait: bool = False) -> Iterator[None]:
     Raises:
         UserError: where another process holds it and we do not wait.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock", timeout=-1 if wait else 0)
     try:
-        with FileLock(folder / ".lock", timeout=-1 if wait else 0):
-            yield
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
     except Timeout as error:
         raise UserError(
             f"{folder} is being written by another process; wait for it, or train with another seed."
         ) from error
+    except OSError as error:
+        raise UserError(
+            f"{folder} cannot be written ({error.strerror}); name a folder that can, as a copy of this one."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def require_finished(folder: Path, setting: str, command: str = "python src/train.py ...") -> None:
@@ -52,7 +60,7 @@ def require_finished(folder: Path, setting: str, command: str = "python src/trai
     Raises:
         UserError: where none has.
     """
-    for file in (RECORD_FILE, CONFIG_FILE, CHECKPOINT):
+    for file in (RECORD_FILE, CONFIG_FILE, CLASSES_FILE, CHECKPOINT):
         if not (folder / file).is_file():
             raise UserError(
                 f"{setting}={folder} holds no finished run, for want of {file}; name another, or make it first with: "
