@@ -5,7 +5,7 @@ Q = 384 with its mirror image. All ways are interleaved in shuffled order; a rat
 On the CPU the process's own time is taken, on one thread unless --threads says more, since a machine's other work does
 not count in it; on a GPU (--device cuda) the time until it is done.
 
-Then images of one shape in one batch against one image at a time: eight images of D, and sixteen copies of the eight for
+Then images of one shape in one batch against one at a time: eight images for D, sixteen copies of the eight for
 D of the digits.
 
 --run <folder of a run>: also on how many images its top-1 answers in bf16 and fp32 agree.
