@@ -1,6 +1,7 @@
 """What a run's folder holds, and whether a run of these settings has finished in it."""
 
 import hashlib
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,14 +32,10 @@ def exclusive(folder: Path, *, wait: bool = False) -> Iterator[None]:
     Raises:
         UserError: where another process holds it and we do not wait.
     """
-    lock = FileLock(folder / ".lock", timeout=-1 if wait else 0)
+    lock = FileLock(folder / ".lock")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except Timeout as error:
-        raise UserError(
-            f"{folder} is being written by another process; wait for it, or train with another seed."
-        ) from error
+        acquire(lock, folder, wait=wait)
     except OSError as error:
         raise UserError(
             f"{folder} cannot be written ({error.strerror}); name a folder that can, as a copy of this one."
@@ -47,6 +44,19 @@ def exclusive(folder: Path, *, wait: bool = False) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def acquire(lock: FileLock, folder: Path, *, wait: bool) -> None:
+    """Take the lock of `folder`, at once or, with `wait`, when it is free."""
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        if not wait:
+            raise UserError(
+                f"{folder} is being written by another process; wait for it, or train with another seed."
+            ) from error
+        print(f"{folder}: waiting for another process, which is writing it", file=sys.stderr, flush=True)
+        lock.acquire()
 
 
 def require_finished(folder: Path, setting: str, command: str = "python src/train.py ...") -> None:
