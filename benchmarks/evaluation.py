@@ -256,13 +256,14 @@ def agreement(run: Path) -> str:
 
 def setting(arguments: argparse.Namespace) -> str:
     """Where and when it was measured."""
-    here = environment(gpu=arguments.device == "cuda")
+    now = datetime.now(UTC)
+    here = environment(now, gpu=arguments.device == "cuda")
     hardware = ", ".join(f"{name} {value}" for name, value in here["hardware"].items() if value)
     versions = ", ".join(f"{name} {here['versions'][name]}" for name in ("python", "torch", "torchvision"))
     commit = f"{here['git_commit']}{' with changes' if here['git_dirty'] else ''}"
     command = f"python benchmarks/evaluation.py --rounds {arguments.rounds} --threads {arguments.threads}"
     return (
-        f"{datetime.now(UTC):%Y-%m-%d}, {hardware}; {versions}; commit {commit}\n\n"
+        f"{now:%Y-%m-%d}, {hardware}; {versions}; commit {commit}\n\n"
         f"`{command} --device {arguments.device}`: {arguments.rounds} rounds; medians, ratios [lowest, highest]."
     )
 

@@ -89,19 +89,8 @@ def test_the_result_does_not_depend_on_how_the_work_is_shared_out(
 
 
 def test_batches_have_one_shape_and_as_many_pixels_as_asked_for(make_evaluator: MakeEvaluator, tmp_path: Path) -> None:
-    evaluator = make_evaluator()
-    protocol = Protocol(Method.dense, (40,), flip=True)
-    task = inference.Task(
-        net=evaluator.subject.net,
-        preprocessing=evaluator.subject.preprocessing,
-        samples=evaluator.images.val,
-        sizes=evaluator.sizes,
-        protocol=protocol,
-        batch_size=10,
-        shard_size=100,
-        num_workers=0,
-        folder=tmp_path,
-    )
+    evaluator = make_evaluator(batch_size=10)
+    task = evaluator.task(Protocol(Method.dense, (40,), flip=True), tmp_path)
     batches = inference.shape_batches(task, range(15))
     assert sorted(index for batch in batches for index in batch) == list(range(15))
     for batch in batches:

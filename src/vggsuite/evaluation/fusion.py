@@ -46,7 +46,7 @@ def fuse(members: Mapping[Path, Evaluation], folder: Path, *, runs: Path, comman
         metrics=errors(found, torch.from_numpy(truth.labels)),
         published=[],
         cost={"wall_seconds": round(time.perf_counter() - clock, 2)} | peak_memory(gpu=False),
-        environment=environment(gpu=False) | {"started": started.isoformat(timespec="seconds")},
+        environment=environment(started, gpu=False),
     )
     with exclusive(folder, wait=True):
         save(record, found, truth, folder)

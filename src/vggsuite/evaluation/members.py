@@ -8,14 +8,14 @@ from vggsuite.config import FuseConfig
 from vggsuite.data.scale import Scale, parse_test_scales
 from vggsuite.errors import UserError
 from vggsuite.naming import repeat_command
-from vggsuite.protocol import Protocol, default_flip
 from vggsuite.results.record import (
     EVALUATION_FILE,
     RECORD_FILE,
     Evaluation,
     as_member,
+    current_evaluation,
     evaluation_folder,
-    is_current,
+    part_folders,
     read_evaluation,
     read_record,
 )
@@ -54,7 +54,7 @@ def find_members(config: FuseConfig) -> dict[Path, Evaluation]:
 
 def parts_of(folder: Path) -> list[Path]:
     """The evaluations that the one in `folder` is a mean of, theirs included."""
-    places = [folder.parent / member["name"].rpartition("/")[2] for member in read_evaluation(folder).members]
+    places = part_folders(read_evaluation(folder), folder)
     return [part for place in places for part in (place, *parts_of(place))]
 
 
@@ -68,13 +68,10 @@ def member_folder(member: Path, config: FuseConfig) -> Path:
         )
     run = read_record(member)
     scales = parse_test_scales(config.scales, Scale(*run.train_scale), run.data["crop"])
-    flip = default_flip(config.protocol, trained=run.test["flip"])
-    protocol = Protocol(config.protocol, tuple(scales), flip=flip)
+    protocol = run.protocol(config.protocol, scales)
     folder = evaluation_folder(member, protocol)
     weights = weights_of(run.name, member, run.environment["started"])
-    if not (folder / EVALUATION_FILE).is_file() or not is_current(
-        read_evaluation(folder), folder, weights, run.data["fingerprint"]
-    ):
+    if not current_evaluation(folder, weights, run.data["fingerprint"]):
         words = [f"run={member}", f"protocol={config.protocol}", f"scales={config.scales}".replace(" ", "")]
         raise UserError(
             f"members has {member}, which has no evaluation {protocol.name} of its weights yet; make it with: "

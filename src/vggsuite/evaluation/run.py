@@ -33,9 +33,8 @@ from vggsuite.results.record import (
     EVALUATIONS,
     Evaluation,
     as_member,
+    current_evaluation,
     evaluation_folder,
-    is_current,
-    read_evaluation,
     write_atomically,
     write_evaluation,
 )
@@ -140,11 +139,9 @@ class Evaluator:
 
     def finished(self, protocol: Protocol) -> Evaluation | None:
         """The record of a finished evaluation of these weights and images, unless it is to be repeated."""
-        folder = self.folder(protocol)
-        if self.rerun or not (folder / EVALUATION_FILE).is_file():
+        if self.rerun:
             return None
-        record = read_evaluation(folder)
-        return record if is_current(record, folder, self.subject.of, self.fingerprint) else None
+        return current_evaluation(self.folder(protocol), self.subject.of, self.fingerprint)
 
     def make(self, protocol: Protocol, members: Sequence[Evaluation]) -> Evaluation:
         """Evaluate by `protocol`, of whose parts `members` are the records, and leave the record in its folder."""
@@ -174,7 +171,7 @@ class Evaluator:
                 "wall_seconds": round(seconds, 2),
             }
             | (peak_memory(gpu) if len(self.devices) == 1 else {}),
-            environment=environment(gpu) | {"started": started.isoformat(timespec="seconds")},
+            environment=environment(started, gpu=gpu),
         )
         save(record, found, self.truth, folder)
         return record
@@ -186,7 +183,13 @@ class Evaluator:
             self.folder(protocol) / SHARDS,
             {"of": self.subject.of, "images": self.fingerprint, "commit": git("rev-parse", "HEAD", root=PROJECT_ROOT)},
         )
-        task = inference.Task(
+        num_saved = len(inference.saved_images(shards))
+        inference.run(self.task(protocol, shards), self.devices)
+        return inference.collect(shards, len(self.images.val)), len(self.images.val) - num_saved
+
+    def task(self, protocol: Protocol, shards: Path) -> inference.Task:
+        """The forward passes of `protocol`, one without parts, whose posteriors go into the folder `shards`."""
+        return inference.Task(
             net=self.subject.net,
             preprocessing=self.subject.preprocessing,
             samples=self.images.val,
@@ -197,9 +200,6 @@ class Evaluator:
             num_workers=self.num_workers,
             folder=shards,
         )
-        num_saved = len(inference.saved_images(shards))
-        inference.run(task, self.devices)
-        return inference.collect(shards, len(self.images.val)), len(self.images.val) - num_saved
 
 
 def shards_of(folder: Path, what: dict[str, Any]) -> Path:

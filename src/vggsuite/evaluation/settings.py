@@ -13,14 +13,7 @@ from vggsuite.config import DataConfig, EvaluateConfig, ModelConfig, to_config
 from vggsuite.data.scale import parse_scale, parse_test_scales
 from vggsuite.errors import UserError
 from vggsuite.protocol import Average, Method, Precision, Protocol, default_flip
-from vggsuite.results.record import (
-    EVALUATION_FILE,
-    Evaluation,
-    evaluation_folder,
-    is_current,
-    read_evaluation,
-    read_record,
-)
+from vggsuite.results.record import Evaluation, current_evaluation, evaluation_folder, read_record
 from vggsuite.results.run_folder import CONFIG_FILE, require_finished, weights_of
 
 # Settings of `data` that say where images are; the others are a matter of how the net was trained.
@@ -140,9 +133,9 @@ def finished(config: EvaluateConfig, protocol: Protocol, typed: Sequence[str]) -
     """
     if config.run is None or config.rerun or any(word.startswith("data.") for word in typed):
         return None
-    folder, run = evaluation_folder(Path(config.run), protocol), read_record(Path(config.run))
-    if config.data.name != run.data["name"] or not (folder / EVALUATION_FILE).is_file():
+    folder = Path(config.run)
+    run = read_record(folder)
+    if config.data.name != run.data["name"]:
         return None
-    weights = weights_of(run.name, Path(config.run), run.environment["started"])
-    evaluation = read_evaluation(folder)
-    return evaluation if is_current(evaluation, folder, weights, run.data["fingerprint"]) else None
+    weights = weights_of(run.name, folder, run.environment["started"])
+    return current_evaluation(evaluation_folder(folder, protocol), weights, run.data["fingerprint"])

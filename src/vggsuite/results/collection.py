@@ -82,10 +82,10 @@ def collect(runs: Path, *, data: str, variant: str) -> Collection:
 def protocols(run: Record) -> dict[str, Protocol]:
     """The experiments that show evaluations of `run`, and the protocol of each."""
     found = {run.experiment: Protocol.of(run.test)}
-    scales = tuple(Scale(*run.train_scale).several(run.data["crop"]))
+    scales = Scale(*run.train_scale).several(run.data["crop"])
     for experiment, (trained, method) in evaluations_of_runs().items():
         if trained == run.experiment:
-            found[experiment] = Protocol(method, scales, flip=run.test["flip"])
+            found[experiment] = run.protocol(method, scales)
     return found
 
 

@@ -4,6 +4,7 @@ import os
 import platform
 import resource
 import subprocess
+from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,8 @@ from vggsuite.config import PROJECT_ROOT
 PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "numpy", "pillow", "scikit-learn", "vggsuite")
 
 
-def environment(gpu: bool) -> dict[str, Any]:
-    """Hardware, versions and git state of this process."""
+def environment(started: datetime, *, gpu: bool) -> dict[str, Any]:
+    """Hardware, versions and git state of this process, and when what it records has `started` (UTC)."""
     return {
         "hardware": {
             "machine": platform.machine(),
@@ -27,6 +28,7 @@ def environment(gpu: bool) -> dict[str, Any]:
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
         "git_commit": git("rev-parse", "HEAD", root=PROJECT_ROOT),
         "git_dirty": bool(git("status", "--porcelain", root=PROJECT_ROOT)),
+        "started": started.isoformat(timespec="seconds"),
     }
 
 

@@ -3,13 +3,14 @@
 
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 from vggsuite.errors import UserError
 from vggsuite.naming import run_name
-from vggsuite.protocol import Protocol
+from vggsuite.protocol import Method, Protocol, default_flip
 from vggsuite.results.predictions import PREDICTIONS_FILE
 
 SCHEMA_VERSION = 2
@@ -63,6 +64,10 @@ class Record:
         """The run's folder below `runs/`."""
         return run_name(self.data["name"], self.experiment, self.variant, self.seed)
 
+    def protocol(self, method: Method, scales: Iterable[int]) -> Protocol:
+        """How `method` tests this run at `scales`, where nothing else is said."""
+        return Protocol(method, tuple(scales), flip=default_flip(method, trained=self.test["flip"]))
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -109,22 +114,22 @@ def as_member(evaluation: Evaluation) -> dict[str, str]:
     return {"name": evaluation.name, "started": evaluation.environment["started"]}
 
 
-def is_current(evaluation: Evaluation, folder: Path, weights: dict[str, str], fingerprint: str) -> bool:
-    """Whether the evaluation of one net in `folder` is of these weights and images, and if it is a mean, of its parts
-    as they are now."""
+def part_folders(evaluation: Evaluation, place: Path) -> list[Path]:
+    """Where the evaluations lie, beside it, that the evaluation of one net in `place` is the mean of."""
+    return [place.parent / member["name"].rpartition("/")[2] for member in evaluation.members]
+
+
+def current_evaluation(place: Path, weights: dict[str, str], fingerprint: str) -> Evaluation | None:
+    """The record of the evaluation of one net in `place`, if it is finished, of these weights and images, and, if it is
+    a mean, of its parts as they are now."""
+    if not all((place / file).is_file() for file in (EVALUATION_FILE, PREDICTIONS_FILE)):
+        return None
+    evaluation = read_evaluation(place)
     if evaluation.of != [weights] or evaluation.data["fingerprint"] != fingerprint:
-        return False
-    if not (folder / PREDICTIONS_FILE).is_file():
-        return False
-    home = folder.parent
-    for member in evaluation.members:
-        place = home / member["name"].rpartition("/")[2]
-        if not (place / EVALUATION_FILE).is_file():
-            return False
-        part = read_evaluation(place)
-        if as_member(part) != member or not is_current(part, place, weights, fingerprint):
-            return False
-    return True
+        return None
+    parts = [current_evaluation(folder, weights, fingerprint) for folder in part_folders(evaluation, place)]
+    as_now = [as_member(part) if part else None for part in parts]
+    return evaluation if as_now == evaluation.members else None
 
 
 def write_record(record: Record, folder: Path) -> None:

@@ -46,7 +46,7 @@ def make_record(
         metrics=test.metrics,
         selection={"by": str(config.recipe.selection), **fitted["selection"]},
         cost=fitted["cost"] | {"wall_seconds": round((datetime.now(UTC) - started).total_seconds(), 1)},
-        environment=environment(gpu) | {"started": started.isoformat(timespec="seconds")},
+        environment=environment(started, gpu=gpu),
     )
 
 
