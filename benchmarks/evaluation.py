@@ -32,8 +32,9 @@ from tabulate import tabulate
 from torch import Tensor
 from torch.nn import functional as F
 
-from vggsuite.data.layouts import Samples
+from vggsuite.config import Decoder
 from vggsuite.data.preprocessing import Preprocessing
+from vggsuite.data.samples import Files, Samples
 from vggsuite.evaluation import inference
 from vggsuite.evaluation.views import corners, crop_at, with_mirrored
 from vggsuite.models.initialisation import draw_weights
@@ -204,7 +205,16 @@ def bucket_table(count: int, device: torch.device) -> str:
                     folder = Path(home) / way
                     folder.mkdir()
                     task = inference.Task(
-                        net, preprocessing, samples, sizes * copies, protocol, batch_size, 1000, 0, folder
+                        net,
+                        preprocessing,
+                        samples,
+                        sizes * copies,
+                        protocol,
+                        batch_size,
+                        1000,
+                        0,
+                        Decoder.turbo,
+                        folder,
                     )
                     calls[way] = functools.partial(run_afresh, task, device)
                 times = rounds(calls, count, device)
@@ -222,12 +232,12 @@ def net_of_digits() -> VGG:
 
 def write_images(folder: Path, sizes: Sequence[tuple[int, int]]) -> Samples:
     folder.mkdir()
-    paths = []
+    names = []
     for number, (width, height) in enumerate(sizes):
         pixels = np.random.default_rng(number).integers(0, 256, (height // 8, width // 8, 3), dtype=np.uint8)
-        paths.append(str(folder / f"{number}.jpg"))
-        Image.fromarray(pixels).resize((width, height)).save(paths[-1])
-    return Samples(paths, [0] * len(paths))
+        names.append(f"{number}.jpg")
+        Image.fromarray(pixels).resize((width, height)).save(folder / names[-1])
+    return Samples.all_of(Files(folder, names), [0] * len(names))
 
 
 def run_afresh(task: inference.Task, device: torch.device) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from operator import attrgetter
 from typing import Any
 
-from vggsuite.config import DataConfig, Layers, ModelConfig, TrainConfig
+from vggsuite.config import DataConfig, Layers, ModelConfig, PackConfig, TrainConfig
 from vggsuite.data.scale import parse_scale
 from vggsuite.errors import UserError
 from vggsuite.models.table1 import block_kernels
@@ -64,7 +64,18 @@ def data_ranges(data: DataConfig) -> list[Range]:
         ("data.mean", "[R,G,B], each from 0 to 255", len(data.mean) == 3 and all(0 <= m <= 255 for m in data.mean)),
         ("data.colour_std", "0 (no colour shift) or more", data.colour_std >= 0),
         ("data.held_out", "a share of the training images, 0 < share < 1", 0 < data.held_out < 1),
-        ("data.num_workers", "0 or more", data.num_workers >= 0),
+        ("data.num_workers", "0 or more, or null", data.num_workers is None or data.num_workers >= 0),
+        ("data.shuffle_window", "1 or more images", data.shuffle_window >= 1),
+    ]
+
+
+def pack_ranges(config: PackConfig) -> list[Range]:
+    """The bounded settings of a packing."""
+    return [
+        ("images_per_shard", "1 or more", config.images_per_shard >= 1),
+        ("smallest_side", "1 or more pixels, or null", config.smallest_side is None or config.smallest_side >= 1),
+        ("quality", "1 to 100", 1 <= config.quality <= 100),
+        ("num_workers", "1 or more, or null", config.num_workers is None or config.num_workers >= 1),
     ]
 
 

@@ -19,6 +19,7 @@ from vggsuite.protocol import Average, Method, Precision
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 
 Layout = StrEnum("Layout", ["digits", "folder", "imagenet"])
+Decoder = StrEnum("Decoder", ["turbo", "pillow"])
 Distribution = StrEnum("Distribution", ["normal", "glorot", "kaiming"])
 Layers = StrEnum("Layers", ["none", "net_a", "all"])
 Padding = StrEnum("Padding", ["zeros", "replicate"])
@@ -54,7 +55,9 @@ class DataConfig:
     colour_std: float = 0.1
     held_out: float = MISSING
     val_fraction: float = 0.0
-    num_workers: int = MISSING
+    decoder: Decoder = Decoder.turbo
+    num_workers: int | None = None
+    shuffle_window: int = 50_000
     expected: dict[str, int] = field(default_factory=dict)
 
 
@@ -184,6 +187,20 @@ class FuseConfig(OnRunsConfig):
 
 
 @dataclass
+class PackConfig:
+    """The root of `conf/pack.yaml`."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    output: str = MISSING
+    images_per_shard: int = 2000
+    smallest_side: int | None = None
+    quality: int = 95
+    num_workers: int | None = None
+    verify: bool = False
+    paths: PathsConfig = field(default_factory=PathsConfig)
+
+
+@dataclass
 class TableConfig(OnRunsConfig):
     """The root of `conf/table.yaml`."""
 
@@ -203,6 +220,7 @@ def register() -> None:
     store.store("train_schema", TrainConfig)
     store.store("evaluate_schema", EvaluateConfig)
     store.store("fuse_schema", FuseConfig)
+    store.store("pack_schema", PackConfig)
     store.store("table_schema", TableConfig)
 
 

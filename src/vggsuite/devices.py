@@ -4,6 +4,7 @@ import os
 from typing import Any
 
 import torch
+from joblib import cpu_count
 
 from vggsuite.errors import UserError
 from vggsuite.protocol import Precision
@@ -39,6 +40,14 @@ def torch_devices(trainer: dict[str, Any]) -> list[torch.device]:
     if uses_gpu(trainer):
         return [torch.device("cuda", index) for index in range(trainer["devices"])]
     return [torch.device("cpu")] * trainer["devices"]
+
+
+def chosen_workers(asked: int | None, trainer: dict[str, Any]) -> int:
+    """How many processes read images for each device, unless `asked` says: on GPUs, the cores that there are for it
+    but one; on the CPU, which computes longer than it reads, one."""
+    if asked is not None:
+        return asked
+    return max(1, cpu_count() // trainer["devices"] - 1) if uses_gpu(trainer) else 1
 
 
 def chosen_precision(asked: Precision, *, gpu: bool) -> Precision:

@@ -5,15 +5,17 @@ from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torchvision.transforms._presets import ImageClassification
 
-from vggsuite.config import DataConfig, Layout
+from vggsuite.config import DataConfig, Decoder, Layout
 from vggsuite.data.datasets import EpochBatches, TrainingViews, WholeImages
 from vggsuite.data.layouts import class_folders
 from vggsuite.data.module import ImageData
 from vggsuite.data.preprocessing import Preprocessing
+from vggsuite.data.samples import Samples
 from vggsuite.data.scale import Scale
 from vggsuite.errors import UserError
 from vggsuite.models.weights import PREPROCESSINGS
@@ -22,41 +24,90 @@ MakeTree = Callable[..., Path]
 MEAN = [120.0, 110.0, 100.0]
 
 
-def test_the_global_batches_are_the_same_for_any_number_of_devices() -> None:
-    def batches(num_devices: int, epoch: int) -> list[list[tuple[int, int]]]:
-        parts = [EpochBatches(25, batch_size=8, seed=3, rank=r, num_devices=num_devices) for r in range(num_devices)]
-        for part in parts:
-            part.set_epoch(epoch)
-        return [sorted(chain(*together)) for together in zip(*parts, strict=True)]
+def batches_of(shards: list[np.ndarray], epoch: int = 0, **settings: int) -> list[list[int]]:
+    """The global batches, each sorted, as all devices together draw them."""
+    parts = []
+    for rank in range(settings.get("num_devices", 1)):
+        part = EpochBatches(shards, **({"batch_size": 8, "seed": 3, "window": 10} | settings), rank=rank)
+        part.set_epoch(epoch)
+        parts.append(part)
+    together = [[index for _, index in chain(*pieces)] for pieces in zip(*parts, strict=True)]
+    return [sorted(chain(*group)) for group in batched(together, settings.get("accumulate", 1))]
 
-    assert batches(1, 5) == batches(2, 5) == batches(4, 5)
-    assert batches(1, 5) != batches(1, 6)
-    assert len(batches(1, 5)) == 3
-    drawn = Counter(index for batch in batches(1, 5) for _, index in batch)
-    assert len(drawn) == 24
-    assert set(drawn.values()) == {1}
+
+def batched(items: list[list[int]], size: int) -> list[list[list[int]]]:
+    return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+FILES = [np.arange(25)]
+SHARDS = np.split(np.random.default_rng(0).permutation(45), [8, 20, 26, 40])
+
+
+def test_the_global_batches_are_the_same_for_any_number_of_devices_and_pieces() -> None:
+    for shards in (FILES, SHARDS):
+        alone = batches_of(shards, epoch=5)
+        assert alone == batches_of(shards, epoch=5, num_devices=2) == batches_of(shards, epoch=5, num_devices=4)
+        assert alone == batches_of(shards, epoch=5, accumulate=4) == batches_of(shards, 5, num_devices=2, accumulate=2)
+        assert alone != batches_of(shards, epoch=6)
+    assert batches_of(FILES) == batches_of(FILES, num_nodes=2, num_devices=4)
+
+
+@pytest.mark.parametrize("num_nodes", [1, 2, 4])
+def test_an_epoch_takes_every_image_once_but_an_incomplete_batch(num_nodes: int) -> None:
+    for shards in (FILES, SHARDS):
+        size = sum(map(len, shards))
+        drawn = Counter(chain(*batches_of(shards, num_nodes=num_nodes, num_devices=4)))
+        assert len(drawn) == size // 8 * 8
+        assert set(drawn.values()) == {1}
+
+
+def test_a_node_reads_shards_of_its_own_one_after_the_other() -> None:
+    shards = np.split(np.arange(1000), 20)
+    settings = {"batch_size": 20, "seed": 1, "window": 100, "num_devices": 4, "num_nodes": 2}
+    read = []
+    for rank in range(4):
+        order = [index for batch in EpochBatches(shards, rank=rank, **settings) for _, index in batch]
+        read.append([index // 50 for index in order])
+        assert max(len(set(read[-1][start : start + 25])) for start in range(0, 250, 25)) <= 4  # of the window's two
+    assert set(read[0]) == set(read[1])
+    assert set(read[0]).isdisjoint(read[2])
+
+
+def test_the_window_shuffles_well_and_a_shard_alone_is_shuffled_whole() -> None:
+    assert batches_of([np.arange(40)], window=1) == batches_of([np.arange(40)], window=40)
+    order = list(chain(*batches_of(np.split(np.arange(1000), 20), batch_size=10, window=500)))
+    assert np.abs(np.corrcoef(order, np.arange(1000))[0, 1]) < 0.2
+
+
+def test_batches_can_be_skipped_once() -> None:
+    batches = EpochBatches(FILES, batch_size=8, seed=3, window=1, accumulate=2)
+    everything = list(batches)
+    batches.skip(3)
+    assert list(batches) == everything[3:]
+    assert list(batches) == everything
+
+
+def view_at(samples: Samples, seed: int, epoch: int, index: int) -> torch.Tensor:
+    views = TrainingViews(
+        *(samples,), scale=Scale(36, 60), crop=32, flip=True, colour_std=0.1, seed=seed, decoder=Decoder.turbo
+    )
+    pixels = torch.empty(2, 32, 32, 3, dtype=torch.uint8)
+    num_by_pillow, shift, labels = views.fill(pixels, [(9, 0), (epoch, index)])  # another draw before changes nothing
+    assert num_by_pillow == 2  # PNG files
+    assert labels.tolist() == samples.labels[[0, index]].tolist()
+    return torch.cat([pixels[1].flatten().float(), shift[1]])
 
 
 def test_a_view_depends_on_seed_epoch_and_image_alone(make_tree: MakeTree) -> None:
     samples = class_folders(make_tree(), 0.2).train
-
-    def view(seed: int, epoch: int) -> torch.Tensor:
-        views = TrainingViews(samples, scale=Scale(36, 60), crop=32, flip=True, colour_std=0.1, seed=seed)
-        views[(9, 0)]  # another draw before changes nothing
-        pixels, shift, label = views[(epoch, 7)]
-        assert pixels.dtype == torch.uint8
-        assert pixels.shape == (3, 32, 32)
-        assert label == samples.labels[7]
-        return torch.cat([pixels.flatten().float(), shift])
-
-    assert torch.equal(view(0, 1), view(0, 1))
-    assert not torch.equal(view(0, 1), view(0, 2))
-    assert not torch.equal(view(0, 1), view(1, 1))
+    assert torch.equal(view_at(samples, 0, 1, 7), view_at(samples, 0, 1, 7))
+    assert not torch.equal(view_at(samples, 0, 1, 7), view_at(samples, 0, 2, 7))
+    assert not torch.equal(view_at(samples, 0, 1, 7), view_at(samples, 1, 1, 7))
 
 
 def test_whole_images_are_rescaled(make_tree: MakeTree) -> None:
-    pixels, index = WholeImages(class_folders(make_tree(), 0.5).val, side=37)[3]
-    assert (min(pixels.shape[1:]), pixels.dtype, index) == (37, torch.uint8, 3)
+    pixels, index = WholeImages(class_folders(make_tree(), 0.5).val, side=37, decoder=Decoder.turbo)[3]
+    assert (min(pixels.shape[:2]), pixels.dtype, index) == (37, torch.uint8, 3)
 
 
 def test_preprocessing_subtracts_the_mean_and_adds_the_shift() -> None:
@@ -88,7 +139,6 @@ def data_config(root: Path, **changes: object) -> DataConfig:
         "crop": 32,
         "mean": MEAN,
         "held_out": 0.2,
-        "num_workers": 0,
     }
     return DataConfig(**(settings | changes))  # type: ignore[arg-type]
 
@@ -96,11 +146,12 @@ def data_config(root: Path, **changes: object) -> DataConfig:
 def test_the_held_out_slice_is_part_of_training_unless_the_paper_is_followed(make_tree: MakeTree) -> None:
     images = class_folders(make_tree(), 0.34)
     data = ImageData(images, data_config(images.root), batch_size=4, seed=0)
-    assert set(data.train.paths) | set(data.val.paths) == set(images.train.paths)
-    assert set(data.train.paths).isdisjoint(data.val.paths)
+    train, val = set(data.train.names()), set(data.val.names())
+    assert train | val == set(images.train.names())
+    assert train.isdisjoint(val)
     paper = ImageData(images, data_config(images.root), batch_size=4, seed=0, select_on_test=True)
-    assert paper.train == images.train
-    assert paper.val == images.val
+    assert paper.train is images.train
+    assert paper.val is images.val
 
 
 def test_the_loaders_serve_every_image_once(make_tree: MakeTree) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from vggsuite.data.layouts import Samples, class_folders, imagenet, split_samples
+from vggsuite.data.layouts import class_folders, imagenet, split_samples
+from vggsuite.data.samples import Files, Samples
 from vggsuite.errors import UserError
 
 MakeTree = Callable[..., Path]
@@ -14,7 +15,7 @@ CLASSES = ["cat", "dog", "owl"]
 
 
 def names(samples: Samples) -> list[str]:
-    return [Path(path).name for path in samples.paths]
+    return [Path(name).name for name in samples.names()]
 
 
 def make_kaggle(make_tree: MakeTree) -> Path:
@@ -34,15 +35,15 @@ def test_class_folders_for_both_splits(make_tree: MakeTree) -> None:
     make_tree("val", images=2)
     images = class_folders(make_tree("train"), val_fraction=0.0)
     assert images.classes == CLASSES
-    assert images.train.labels == [0] * 6 + [1] * 6 + [2] * 6
+    assert images.train.labels.tolist() == [0] * 6 + [1] * 6 + [2] * 6
     assert names(images.val)[:3] == ["cat_000.png", "cat_001.png", "dog_000.png"]
-    assert imagenet(images.root).val == images.val
+    assert imagenet(images.root).fingerprint() == images.fingerprint()
 
 
 def test_one_tree_is_split_by_a_fraction(make_tree: MakeTree) -> None:
     images = class_folders(make_tree(), val_fraction=0.34)
-    assert [images.val.labels.count(label) for label in range(3)] == [2, 2, 2]
-    assert set(images.train.paths).isdisjoint(images.val.paths)
+    assert [images.val.labels.tolist().count(label) for label in range(3)] == [2, 2, 2]
+    assert set(images.train.names()).isdisjoint(images.val.names())
     assert len(images.train) + len(images.val) == 18
 
 
@@ -60,7 +61,7 @@ def test_the_kaggle_layout(make_tree: MakeTree) -> None:
     assert images.classes == CLASSES
     assert len(images.train) == 18
     assert names(images.val) == ["val_1.JPEG", "val_2.JPEG", "val_3.JPEG"]
-    assert images.val.labels == [1, 2, 1]
+    assert images.val.labels.tolist() == [1, 2, 1]
 
 
 def test_the_kaggle_layout_must_be_complete(make_tree: MakeTree) -> None:
@@ -120,10 +121,10 @@ def test_a_damaged_tree_is_refused(damage: Callable[[Path], None], told: str, ma
 
 
 def test_every_class_is_split_and_none_is_emptied() -> None:
-    samples = Samples([f"{i}.png" for i in range(14)], [0] * 10 + [1] * 3 + [2])
+    samples = Samples.all_of(Files(Path(), [f"{i}.png" for i in range(14)]), [0] * 10 + [1] * 3 + [2])
     kept, held = split_samples(samples, 0.2)
-    assert held.paths == ["8.png", "9.png", "12.png"]
-    assert kept.labels == [0] * 8 + [1] * 2 + [2]
+    assert held.names() == ["8.png", "9.png", "12.png"]
+    assert kept.labels.tolist() == [0] * 8 + [1] * 2 + [2]
 
 
 def test_the_fingerprint_tells_labels_names_and_validation_sizes(make_tree: MakeTree) -> None:

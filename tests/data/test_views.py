@@ -1,17 +1,19 @@
 """What a net sees of an image."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
 
-from tests.conftest import smooth_picture
 from vggsuite.data import views
 from vggsuite.data.scale import Scale
 
+lengths = st.integers(1, 3000)
 
-@given(width=st.integers(1, 3000), height=st.integers(1, 3000), side=st.integers(1, 800))
+
+@given(width=lengths, height=lengths, side=st.integers(1, 800))
 def test_the_smallest_side_is_the_one_asked_for(width: int, height: int, side: int) -> None:
     new_width, new_height = views.rescaled_size(width, height, side)
     assert min(new_width, new_height) == side
@@ -19,53 +21,48 @@ def test_the_smallest_side_is_the_one_asked_for(width: int, height: int, side: i
     assert max(new_width, new_height) == pytest.approx(side * max(width, height) / min(width, height), abs=0.5)
 
 
-@pytest.mark.parametrize("side", [64, 75, 113])
-def test_a_crop_is_that_of_the_rescaled_image(picture: Image.Image, side: int) -> None:
-    whole = views.rescaled(picture, side).astype(int)
-    for left, top in ((0, 0), (3, 11), (whole.shape[1] - 48, whole.shape[0] - 48)):
-        crop = views.crop_of_rescaled(picture, side, left, top, 48).astype(int)
-        assert np.abs(crop - whole[top : top + 48, left : left + 48]).max() <= 2
-
-
-@given(
-    width=st.integers(20, 200),
-    height=st.integers(20, 200),
-    low=st.integers(32, 90),
-    more=st.integers(0, 40),
-    seed=st.integers(0, 1000),
-)
-def test_a_training_crop_lies_within_the_image(width: int, height: int, low: int, more: int, seed: int) -> None:
+@given(width=lengths, height=lengths, low=st.integers(32, 90), more=st.integers(0, 400), seed=st.integers(0, 1000))
+def test_views_lie_within_the_image_at_their_scale(width: int, height: int, low: int, more: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    pixels = views.training_crop(smooth_picture(width, height), rng, scale=Scale(low, low + more), crop=32, flip=True)
-    assert pixels.shape == (32, 32, 3)
-    assert pixels.dtype == np.uint8
+    drawn = views.random_view(width, height, rng, scale=Scale(low, low + more), crop=32, flip=True)
+    for view in (drawn, views.centre_view(width, height, low, 32)):
+        assert view.size == (32, 32)
+        assert view.width == view.height
+        side = min(width, height) / view.width * 32
+        assert low - 1e-6 <= side <= low + more + 1e-6
+        assert view.left % view.reduction == view.top % view.reduction == 0
+        assert min(width, height) / view.reduction >= 1.5 * side or view.reduction == 1
+        assert 0 <= view.left <= width - view.width + view.reduction / 2
+        assert 0 <= view.top <= height - view.height + view.reduction / 2
 
 
-def test_scale_crop_and_flip_are_all_drawn(picture: Image.Image) -> None:
-    draws = [
-        views.training_crop(picture, np.random.default_rng(seed), scale=Scale(40, 80), crop=32, flip=True).astype(int)
-        for seed in range(300)
+def test_scale_crop_and_flip_are_all_drawn_evenly() -> None:
+    rng = np.random.default_rng(0)
+    drawn = [views.random_view(12, 16, rng, scale=Scale(32, 64), crop=32, flip=True) for _ in range(6000)]
+    sides = Counter(round(12 * 32 / view.width) for view in drawn)
+    assert sorted(sides) == list(range(32, 65))
+    assert min(sides.values()) > 0.6 * len(drawn) / 33
+    lefts = Counter(view.left for view in drawn if round(12 * 32 / view.width) == 64)  # half the width
+    assert sorted(lefts) == list(range(7))
+    assert Counter(view.top for view in drawn if round(12 * 32 / view.width) == 32).keys() == set(range(5))
+    assert 0.45 < np.mean([view.flip for view in drawn]) < 0.55
+
+
+def test_without_flip_nothing_is_mirrored() -> None:
+    rng = np.random.default_rng(0)
+    assert not any(views.random_view(60, 40, rng, scale=Scale(40, 40), crop=32, flip=False).flip for _ in range(50))
+
+
+def test_the_centre_view_is_central() -> None:
+    view = views.centre_view(120, 90, side=45, crop=32)
+    assert (view.left, view.top, view.width) == (28, 13, 64)
+
+
+def test_large_images_are_decoded_smaller() -> None:
+    assert [views.reduction(4000, short, side=256) for short in (256, 767, 768, 1536, 3072, 30_000)] == [
+        *(1, 1),
+        *(2, 4, 8, 8),
     ]
-    steps = np.array(
-        [np.diff(pixels[0, :, 0]).mean() for pixels in draws]
-    )  # red rises with x: its slope tells S and flip
-    assert 0.4 < (steps < 0).mean() < 0.6
-    assert np.abs(steps).max() / np.abs(steps).min() == pytest.approx(2, rel=0.15)
-    corners = np.array([pixels[0, 0, 1] for pixels in draws])  # green rises with y
-    assert corners.min() == 0
-    assert corners.max() > 130
-
-
-def test_without_flip_nothing_is_mirrored(picture: Image.Image) -> None:
-    for seed in range(30):
-        pixels = views.training_crop(picture, np.random.default_rng(seed), scale=Scale(40, 40), crop=32, flip=False)
-        assert pixels[0, -1, 0] > pixels[0, 0, 0]
-
-
-def test_the_centre_crop_is_central(picture: Image.Image) -> None:
-    pixels = views.centre_crop(picture, side=48, crop=32)  # of 64 x 48
-    assert pixels[:, :, 0].mean() == pytest.approx(127.5, abs=3)
-    assert pixels[:, :, 1].mean() == pytest.approx(127.5, abs=3)
 
 
 def test_the_colour_shift_has_the_covariance_of_the_formula() -> None:

@@ -71,7 +71,7 @@ def test_other_weights_or_images_are_evaluated_anew(changed: str, make_evaluator
         after = replace(evaluator, subject=subject).evaluate(DENSE)
         assert after.of != before.of
     else:
-        samples = replace(evaluator.images.val, labels=evaluator.images.val.labels[::-1])
+        samples = replace(evaluator.images.val, labels=evaluator.images.val.labels[::-1].copy())
         after = replace(evaluator, images=replace(evaluator.images, val=samples)).evaluate(DENSE)
         assert after.data["fingerprint"] != before.data["fingerprint"]
     assert after.metrics["num_images"] == 15
@@ -184,7 +184,7 @@ def test_a_fusion_is_the_mean_of_what_its_members_saved(make_evaluator: MakeEval
 def test_a_fusion_of_other_images_or_of_another_order_is_refused(make_evaluator: MakeEvaluator) -> None:
     first = make_evaluator("a")
     samples = first.images.val
-    turned = type(samples)(samples.paths[::-1], samples.labels[::-1])
+    turned = samples.take(range(len(samples))[::-1])
     second = make_evaluator("b", images=replace(first.images, val=turned))
     members = {evaluator.folder(DENSE): evaluator.evaluate(DENSE) for evaluator in (first, second)}
     with pytest.raises(UserError, match="has other names, or in another order"):

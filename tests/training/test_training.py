@@ -57,13 +57,13 @@ def fit(root: Path, recipe: RecipeConfig, **trainer: Any) -> tuple[L.Trainer, Im
 
 def test_every_epoch_draws_its_own_order_and_views(make_tree: MakeTree, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[tuple[int, int]] = []
-    original = TrainingViews.__getitem__
+    original = TrainingViews.fill
 
-    def noted(self: TrainingViews, position: tuple[int, int]) -> Any:
-        drawn.append(position)
-        return original(self, position)
+    def noted(self: TrainingViews, pixels: torch.Tensor, positions: list[tuple[int, int]]) -> Any:
+        drawn.extend(positions)
+        return original(self, pixels, positions)
 
-    monkeypatch.setattr(TrainingViews, "__getitem__", noted)
+    monkeypatch.setattr(TrainingViews, "fill", noted)
     fit(make_tree(), recipe(epochs=3))
     by_epoch = [[index for epoch, index in drawn if epoch == wanted] for wanted in range(3)]
     assert [len(indices) for indices in by_epoch] == [8, 8, 8]  # of 9 images, in batches of 4

@@ -6,18 +6,21 @@ from vggsuite.config import DataConfig, Layout
 from vggsuite.data import layouts
 from vggsuite.data.digits import VERSION, embed_digits
 from vggsuite.data.layouts import ImageSet
+from vggsuite.data.packed import is_pack, read_pack
 from vggsuite.errors import UserError
 
 
 def find_images(config: DataConfig, *, val_only: bool = False) -> ImageSet:
-    """The images of the data set that `config` names, or its validation images alone; the embedded one is drawn on
-    first use.
+    """The images of the data set that `config` names, or its validation images alone, from its files or from a pack of
+    them; the embedded one is drawn on first use.
 
     Raises:
         UserError: where nothing is found, or not what `config` expects.
     """
     root = Path(config.root).expanduser()
     match config.layout:
+        case _ if is_pack(root):
+            images = read_pack(root, val_only=val_only)
         case Layout.digits:
             root = root / f"v{VERSION}"
             embed_digits(root)

@@ -1,7 +1,10 @@
-"""Reading an image file as the 8-bit RGB picture a person would see, whatever its mode."""
+"""Reading an image as the 8-bit RGB picture a person would see, whatever its mode: the reference path, by Pillow."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -21,12 +24,15 @@ def read_image(path: str | os.PathLike[str]) -> Image.Image:
     Raises:
         UserError: with the path, for a file that is missing, truncated or no image.
     """
-    try:
-        with Image.open(path) as image:
-            image.load()
-            return to_rgb(ImageOps.exif_transpose(image))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, UnidentifiedImageError) as error:
-        raise UserError(unreadable(path, error)) from error
+    with naming_unreadable(path), open(path, "rb") as file:
+        return decode(file)
+
+
+def decode(file: BinaryIO) -> Image.Image:
+    """The image in `file`, as `read_image` gives it."""
+    with Image.open(file) as image:
+        image.load()
+        return to_rgb(ImageOps.exif_transpose(image))
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -38,20 +44,26 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
-    """Width and height in pixels of the upright image, from its header.
+def image_size(file: BinaryIO) -> tuple[int, int]:
+    """Width and height in pixels of the upright image in `file`, from its header."""
+    with Image.open(file) as image:
+        turned = image.getexif().get(ORIENTATION_TAG) in TRANSPOSED_ORIENTATIONS
+        return image.size[::-1] if turned else image.size
 
-    Raises:
-        UserError: as `read_image`.
-    """
+
+@contextmanager
+def naming_unreadable(location: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn what reading or decoding an image raises into a UserError that says where the image is."""
     try:
-        with Image.open(path) as image:
-            turned = image.getexif().get(ORIENTATION_TAG) in TRANSPOSED_ORIENTATIONS
-            return image.size[::-1] if turned else image.size
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, UnidentifiedImageError) as error:
-        raise UserError(unreadable(path, error)) from error
-
-
-def unreadable(path: str | os.PathLike[str], error: Exception) -> str:
-    reason = "no such file" if isinstance(error, FileNotFoundError) else first_line(error)
-    return f"{Path(path)} cannot be read as an image ({reason}); mend the file or name another."
+        yield
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        match error:
+            case FileNotFoundError():
+                reason = "no such file"
+            case UnidentifiedImageError():
+                reason = "no image of a known format"
+            case _:
+                reason = first_line(error)
+        raise UserError(
+            f"{Path(location)} cannot be read as an image ({reason}); mend the file or name another."
+        ) from error

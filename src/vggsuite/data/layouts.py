@@ -6,8 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from torchvision.datasets.folder import IMG_EXTENSIONS, make_dataset
 
+from vggsuite.data.samples import NO_IMAGES, Files, Samples
 from vggsuite.errors import UserError
 
 KAGGLE_IMAGES = Path("Data/CLS-LOC")
@@ -16,47 +18,28 @@ TAR_FILES = ("ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar")
 
 
 @dataclass(frozen=True)
-class Samples:
-    """Image files with their class indices, in a fixed order."""
-
-    paths: list[str]
-    labels: list[int]
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-
-NO_IMAGES = Samples([], [])
-
-
-@dataclass(frozen=True)
 class ImageSet:
     """A data set for classification: class names in order, and its two published splits (`train` is empty where only
-    the validation images were asked for)."""
+    the validation images were asked for).
+
+    Attributes:
+        re_encoded: of training images that a pack holds rescaled, the smallest side and the JPEG quality.
+    """
 
     root: Path
     classes: list[str]
     train: Samples
     val: Samples
-
-    def val_names(self) -> list[str]:
-        """The validation images' paths below the root."""
-        return names_below(self.root, self.val)
+    re_encoded: dict[str, int] | None = None
 
     def fingerprint(self) -> str:
         """SHA-256 over the class names and every validation image's name, label and size in bytes: what a figure on
         the validation images depends on, the net aside."""
-        sizes = [Path(path).stat().st_size for path in self.val.paths]
-        return digest(self.classes, *zip(self.val_names(), self.val.labels, sizes, strict=True))
+        return digest(self.classes, *zip(self.val.names(), self.val.labels, self.val.num_bytes(), strict=True))
 
     def train_fingerprint(self) -> str:
         """SHA-256 over the class names and every training image's name and label."""
-        return digest(self.classes, *zip(names_below(self.root, self.train), self.train.labels, strict=True))
-
-
-def names_below(root: Path, samples: Samples) -> list[str]:
-    """The images' paths below `root`."""
-    return [Path(path).relative_to(root).as_posix() for path in samples.paths]
+        return digest(self.classes, *zip(self.train.names(), self.train.labels, strict=True))
 
 
 def digest(*rows: Iterable[object]) -> str:
@@ -73,10 +56,10 @@ def class_folders(root: Path, val_fraction: float, *, val_only: bool = False) ->
     """
     require_folder(root)
     if val_only and (root / "val").is_dir():
-        classes, val = read_tree(root / "val")
+        classes, val = read_tree(root, "val")
         return ImageSet(root, classes, NO_IMAGES, val)
     if (root / "train").is_dir() and (root / "val").is_dir():
-        return two_trees(root, root / "train", root / "val")
+        return two_trees(root)
     for split in ("train", "val"):
         if (root / split).is_dir():
             other = "val" if split == "train" else "train"
@@ -88,7 +71,7 @@ def class_folders(root: Path, val_fraction: float, *, val_only: bool = False) ->
             f"data.root={root} has no train/ and val/, so data.val_fraction={val_fraction} of its images are to be "
             "the validation split; allowed: a number between 0 and 1 (data.val_fraction=0.2)."
         )
-    classes, samples = read_tree(root)
+    classes, samples = read_tree(root, ".")
     train, val = split_samples(samples, val_fraction)
     if not len(val):
         raise UserError(f"data.root={root} has too few images for data.val_fraction={val_fraction}; raise it.")
@@ -132,7 +115,7 @@ def kaggle(root: Path, images: Path, *, val_only: bool) -> ImageSet:
     with csv_file.open(newline="") as lines:
         class_of = {row["ImageId"]: row["PredictionString"].split()[0] for row in csv.DictReader(lines)}
     if not val_only:
-        classes, train = read_tree(images / "train")
+        classes, train = read_tree(root, images.relative_to(root) / "train")
     else:
         train_folder = images / "train"
         classes, train = class_names(train_folder) if train_folder.is_dir() else sorted({*class_of.values()}), NO_IMAGES
@@ -144,37 +127,37 @@ def kaggle(root: Path, images: Path, *, val_only: bool) -> ImageSet:
     present = sum(1 for _ in (images / "val").glob("*.JPEG"))
     if present != len(names):
         raise UserError(f"{images / 'val'} holds {present} JPEG images and {csv_file.name} {len(names)}; complete it.")
-    paths = [str(images / "val" / f"{name}.JPEG") for name in names]
-    return ImageSet(root, classes, train, Samples(paths, [class_index[class_of[name]] for name in names]))
+    files = Files(root, [f"{(images / 'val').relative_to(root)}/{name}.JPEG" for name in names])
+    return ImageSet(root, classes, train, Samples.all_of(files, [class_index[class_of[name]] for name in names]))
 
 
-def two_trees(root: Path, train_folder: Path, val_folder: Path) -> ImageSet:
+def two_trees(root: Path) -> ImageSet:
     """One tree of class folders for each split."""
-    classes, train = read_tree(train_folder)
-    val_classes, val = read_tree(val_folder)
+    classes, train = read_tree(root, "train")
+    val_classes, val = read_tree(root, "val")
     if classes != val_classes:
         odd = sorted(set(classes) ^ set(val_classes))
         raise UserError(
-            f"{train_folder} and {val_folder} differ in their classes ({', '.join(odd[:5])}"
+            f"{root / 'train'} and {root / 'val'} differ in their classes ({', '.join(odd[:5])}"
             f"{', ...' if len(odd) > 5 else ''} in one only); both need the same class folders."
         )
     return ImageSet(root, classes, train, val)
 
 
-def read_tree(folder: Path) -> tuple[list[str], Samples]:
-    """Class names (folder names in sorted order) and image files of `folder`/<class>/**."""
+def read_tree(root: Path, tree: str | Path) -> tuple[list[str], Samples]:
+    """Class names (folder names in sorted order) and image files of `root`/`tree`/<class>/**."""
+    folder = root / tree
     classes = class_names(folder)
     index = {name: label for label, name in enumerate(classes)}
-    found_files = make_dataset(str(folder), index, extensions=IMG_EXTENSIONS, allow_empty=True)
-    samples = [(path, label) for path, label in found_files if not hidden(Path(path).relative_to(folder))]
-    found = {label for _, label in samples}
-    empty = [name for name, label in index.items() if label not in found]
+    found = make_dataset(str(folder), index, extensions=IMG_EXTENSIONS, allow_empty=True)
+    named = [(path[len(str(root)) + 1 :], label) for path, label in found if "/." not in path[len(str(folder)) :]]
+    empty = sorted(set(range(len(classes))) - {label for _, label in named})
     if empty:
         raise UserError(
-            f"{folder / empty[0]} holds no images ({len(empty)} class folder(s) without any); add some "
+            f"{folder / classes[empty[0]]} holds no images ({len(empty)} class folder(s) without any); add some "
             f"({' '.join(IMG_EXTENSIONS)}) or remove the folder."
         )
-    return classes, Samples([path for path, _ in samples], [label for _, label in samples])
+    return classes, Samples.all_of(Files(root, [name for name, _ in named]), [label for _, label in named])
 
 
 def class_names(folder: Path) -> list[str]:
@@ -190,27 +173,14 @@ def class_names(folder: Path) -> list[str]:
     return classes
 
 
-def hidden(path: Path) -> bool:
-    """Whether a file or a folder above it is hidden, as the `._*` files that macOS leaves."""
-    return any(part.startswith(".") for part in path.parts)
-
-
 def split_samples(samples: Samples, fraction: float) -> tuple[Samples, Samples]:
     """Split off the last `fraction` of every class's files, in their order: at least one of two or more, never all."""
-    by_class: dict[int, list[int]] = {}
-    for index, label in enumerate(samples.labels):
-        by_class.setdefault(label, []).append(index)
-    held = set()
-    for indices in by_class.values():
-        count = min(max(1, round(len(indices) * fraction)), len(indices) - 1)
-        held.update(indices[len(indices) - count :])
-    kept = [index for index in range(len(samples)) if index not in held]
-    return take(samples, kept), take(samples, sorted(held))
-
-
-def take(samples: Samples, indices: list[int]) -> Samples:
-    """The samples at `indices`, in that order."""
-    return Samples([samples.paths[i] for i in indices], [samples.labels[i] for i in indices])
+    by_class = np.argsort(samples.labels, kind="stable")
+    held = np.zeros(len(samples), dtype=bool)
+    for own in np.split(by_class, np.flatnonzero(np.diff(samples.labels[by_class])) + 1):
+        count = min(max(1, round(len(own) * fraction)), len(own) - 1)
+        held[own[len(own) - count :]] = True
+    return samples.take(np.flatnonzero(~held)), samples.take(np.flatnonzero(held))
 
 
 def require_folder(folder: Path) -> None:

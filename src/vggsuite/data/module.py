@@ -1,14 +1,14 @@
 """One data module for every data set: splits off the held-out slice, and serves views of the images."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import lightning as L
-import torch
-from torch.utils.data import DataLoader, Subset
 
 from vggsuite.config import DataConfig
 from vggsuite.data.datasets import CentreCrops, EpochBatches, TrainingViews
 from vggsuite.data.layouts import ImageSet, split_samples
+from vggsuite.data.loader import ViewLoader, Views
 from vggsuite.data.scale import parse_scale
 from vggsuite.errors import UserError
 
@@ -27,14 +27,23 @@ class ImageData(L.LightningDataModule):
         config: how images are seen.
         batch_size: the global one, over all devices.
         seed: of the order of the images and of what is drawn for each.
+        num_workers: processes that read images, for each device.
         select_on_test: see above.
     """
 
     def __init__(
-        self, images: ImageSet, config: DataConfig, *, batch_size: int, seed: int, select_on_test: bool = False
+        self,
+        images: ImageSet,
+        config: DataConfig,
+        *,
+        batch_size: int,
+        seed: int,
+        num_workers: int = 0,
+        select_on_test: bool = False,
     ) -> None:
         super().__init__()
         self.images, self.config, self.batch_size, self.seed = images, config, batch_size, seed
+        self.num_workers = num_workers
         self.scale = parse_scale(config.scale, config.crop)
         self.train, self.val = images.train, images.val
         if not select_on_test:
@@ -46,32 +55,37 @@ class ImageData(L.LightningDataModule):
         if not len(self.val):
             raise UserError(f"data.held_out={config.held_out} leaves no image to select by; raise it.")
 
-    def train_dataloader(self) -> DataLoader[Any]:
+    def train_dataloader(self) -> ViewLoader:
         """Batches of (uint8 [N, 3, crop, crop], RGB shift [N, 3], labels [N]), N the device's part of a batch."""
         config = self.config
-        dataset = TrainingViews(
+        views = TrainingViews(
             self.train,
             scale=self.scale,
             crop=config.crop,
             flip=config.flip,
             colour_std=config.colour_std,
             seed=self.seed,
+            decoder=config.decoder,
         )
+        accumulate = self.trainer.accumulate_grad_batches if self.trainer else 1
         batches = EpochBatches(
-            len(self.train),
+            self.train.shards(),
             batch_size=self.batch_size,
             seed=self.seed,
-            accumulate=self.trainer.accumulate_grad_batches if self.trainer else 1,
+            window=config.shuffle_window,
+            accumulate=accumulate,
             rank=self.rank,
             num_devices=self.num_devices,
+            num_nodes=self.trainer.num_nodes if self.trainer else 1,
         )
-        return self.loader(dataset, batch_sampler=batches, persistent_workers=config.num_workers > 0)
+        return self.loader(views, batches, self.batch_size // self.num_devices // accumulate)
 
-    def val_dataloader(self) -> DataLoader[Any]:
+    def val_dataloader(self) -> ViewLoader:
         """Batches of (uint8 [N, 3, crop, crop], labels [N]): centre crops at the middle of S, this device's share."""
-        dataset = CentreCrops(self.val, side=self.scale.middle, crop=self.config.crop)
-        share = Subset(dataset, range(self.rank, len(dataset), self.num_devices))
-        return self.loader(share, batch_size=VAL_BATCH, persistent_workers=self.config.num_workers > 0)
+        views = CentreCrops(self.val, side=self.scale.middle, crop=self.config.crop, decoder=self.config.decoder)
+        share = range(self.rank, len(self.val), self.num_devices)
+        batches = [list(share[start : start + VAL_BATCH]) for start in range(0, len(share), VAL_BATCH)]
+        return self.loader(views, batches, VAL_BATCH)
 
     @property
     def rank(self) -> int:
@@ -82,5 +96,11 @@ class ImageData(L.LightningDataModule):
     def num_devices(self) -> int:
         return self.trainer.world_size if self.trainer else 1
 
-    def loader(self, dataset: Any, **kwargs: Any) -> DataLoader[Any]:
-        return DataLoader(dataset, num_workers=self.config.num_workers, pin_memory=torch.cuda.is_available(), **kwargs)
+    def loader(self, views: Views, batches: Iterable[list[Any]], batch_size: int) -> ViewLoader:
+        return ViewLoader(
+            views,
+            batches,
+            batch_size=batch_size,
+            num_workers=self.num_workers,
+            pinned=self.trainer is not None and self.trainer.strategy.root_device.type == "cuda",
+        )

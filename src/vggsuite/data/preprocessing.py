@@ -27,9 +27,8 @@ class Preprocessing(nn.Module):
 
     def forward(self, pixels: Tensor, shift: Tensor | None = None) -> Tensor:
         """Float images [N, 3, H, W] from uint8 `pixels` [N, 3, H, W] and RGB shifts [N, 3], in grey levels of 0-255."""
-        images = pixels.float() - self.mean
-        if shift is not None:
-            images = images + shift[:, :, None, None]
+        offset = -self.mean if shift is None else shift[:, :, None, None] - self.mean
+        images = pixels + offset  # one pass from uint8 to float
         if self.divides:
             images = images / self.std
         return images.flip(1) if self.bgr else images

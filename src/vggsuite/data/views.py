@@ -1,7 +1,8 @@
-"""What a net sees of an image: pure functions from an image and numbers to uint8 pixels."""
+"""What a net sees of an image: pure functions from an image's size and numbers to the rectangle to be resampled."""
+
+from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from vggsuite.data.scale import Scale
 
@@ -12,6 +13,29 @@ RGB_EIGENVECTORS = np.array(
     [[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]],
 )
 
+REDUCTIONS = (8, 4, 2)  # by which a JPEG may be decoded smaller, by leaving out frequencies
+SPARE = 1.5  # how much larger than wanted it must still be, so that it costs no quality; see docs/data.md
+
+
+class View(NamedTuple):
+    """A rectangle of an image, and the size that it is resampled to; all in pixels.
+
+    Attributes:
+        left, top: the rectangle's corner in the image, multiples of `reduction`.
+        width, height: its extent there.
+        size: width and height of the result.
+        reduction: the image may be decoded this many times smaller, 1, 2, 4 or 8.
+        flip: whether the result is mirrored.
+    """
+
+    left: int
+    top: int
+    width: float
+    height: float
+    size: tuple[int, int]
+    reduction: int
+    flip: bool = False
+
 
 def rescaled_size(width: int, height: int, side: int) -> tuple[int, int]:
     """Width and height after isotropic rescaling to a smallest side of `side` pixels."""
@@ -19,37 +43,35 @@ def rescaled_size(width: int, height: int, side: int) -> tuple[int, int]:
     return max(side, round(width * factor)), max(side, round(height * factor))
 
 
-def rescaled(image: Image.Image, side: int) -> np.ndarray:
-    """The whole image, its smallest side `side`: uint8 [height, width, 3]."""
-    size = rescaled_size(*image.size, side)
-    return np.asarray(image.resize(size, Image.Resampling.BILINEAR))
+def reduction(width: int, height: int, side: int) -> int:
+    """How many times smaller an image may be decoded that is wanted at smallest side `side`."""
+    return next((factor for factor in REDUCTIONS if min(width, height) >= SPARE * factor * side), 1)
 
 
-def crop_of_rescaled(image: Image.Image, side: int, left: int, top: int, crop: int) -> np.ndarray:
-    """The crop at (left, top) of the image rescaled to smallest side `side`: uint8 [crop, crop, 3].
+def whole_view(width: int, height: int, side: int) -> View:
+    """The whole image at smallest side `side`."""
+    size = rescaled_size(width, height, side)
+    return View(0, 0, width, height, size, reduction(width, height, side))
 
-    Only the crop is resampled, at half the price of rescaling the whole image first; the pixels differ by at most
-    two levels.
+
+def centre_view(width: int, height: int, side: int, crop: int) -> View:
+    """The centre crop of the image at smallest side `side`, to the nearest pixel of the image."""
+    extent = crop * min(width, height) / side
+    factor = reduction(width, height, side)
+    left, top = (factor * round((length - extent) / 2 / factor) for length in (width, height))
+    return View(left, top, extent, extent, (crop, crop), factor)
+
+
+def random_view(width: int, height: int, rng: np.random.Generator, *, scale: Scale, crop: int, flip: bool) -> View:
+    """One random view (section 3.1): S drawn from `scale`, a random crop, a random flip.
+
+    The crop's corner is drawn among the image's own pixels, of which only the crop's are then resampled.
     """
-    width, height = rescaled_size(*image.size, side)
-    x, y = image.width / width, image.height / height
-    box = (left * x, top * y, min((left + crop) * x, image.width), min((top + crop) * y, image.height))
-    return np.asarray(image.resize((crop, crop), Image.Resampling.BILINEAR, box=box))
-
-
-def centre_crop(image: Image.Image, side: int, crop: int) -> np.ndarray:
-    """The centre crop of the image rescaled to smallest side `side`: uint8 [crop, crop, 3]."""
-    width, height = rescaled_size(*image.size, side)
-    return crop_of_rescaled(image, side, (width - crop) // 2, (height - crop) // 2, crop)
-
-
-def training_crop(image: Image.Image, rng: np.random.Generator, *, scale: Scale, crop: int, flip: bool) -> np.ndarray:
-    """One random view (section 3.1): S drawn from `scale`, a random crop, a random flip: uint8 [crop, crop, 3]."""
     side = int(rng.integers(scale.low, scale.high + 1))
-    width, height = rescaled_size(*image.size, side)
-    left, top = int(rng.integers(width - crop + 1)), int(rng.integers(height - crop + 1))
-    pixels = crop_of_rescaled(image, side, left, top, crop)
-    return pixels[:, ::-1] if flip and rng.random() < 0.5 else pixels
+    extent = crop * min(width, height) / side
+    factor = reduction(width, height, side)
+    left, top = (factor * int(rng.integers(int((length - extent) // factor) + 1)) for length in (width, height))
+    return View(left, top, extent, extent, (crop, crop), factor, flip=flip and rng.random() < 0.5)
 
 
 def colour_shift(rng: np.random.Generator, std: float) -> np.ndarray:

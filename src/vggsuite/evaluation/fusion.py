@@ -12,10 +12,10 @@ import torch
 from vggsuite.errors import UserError
 from vggsuite.evaluation.metrics import errors
 from vggsuite.evaluation.run import mean_posteriors, save
+from vggsuite.files import exclusive
 from vggsuite.results.environment import environment, peak_memory
 from vggsuite.results.predictions import load_truth
 from vggsuite.results.record import Evaluation, as_member
-from vggsuite.results.run_folder import exclusive
 
 
 def fuse(members: Mapping[Path, Evaluation], folder: Path, *, runs: Path, command: str) -> Evaluation:

@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from vggsuite.config import EvaluateConfig
-from vggsuite.data.datasets import channels_first
 from vggsuite.data.images import read_image
-from vggsuite.data.views import rescaled
+from vggsuite.data.pictures import by_pillow
+from vggsuite.data.views import whole_view
 from vggsuite.devices import check_devices, torch_devices
 from vggsuite.errors import UserError
 from vggsuite.evaluation.dense import score_map
@@ -45,7 +45,7 @@ def draw_heatmap(config: EvaluateConfig, protocol: Protocol) -> Path:
     figure = Figure(figsize=(INCHES * len(protocol.scales), INCHES), layout="constrained")
     for axes, side in zip(figure.subplots(1, len(protocol.scales), squeeze=False)[0], protocol.scales, strict=True):
         at_side = replace(protocol, scales=(side,))
-        pixels = channels_first(rescaled(image, side))[None].to(device)
+        pixels = torch.tensor(by_pillow(image, whole_view(*image.size, side)))[None].permute(0, 3, 1, 2).to(device)
         draw_panel(axes, subject, pixels, at_side, config.heatmap_class)
     of_class = f"-{slug(config.heatmap_class)}" if config.heatmap_class else ""
     picture = Path(str(config.heatmap)).absolute()

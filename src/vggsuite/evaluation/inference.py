@@ -13,16 +13,17 @@ from torch.multiprocessing.spawn import ProcessRaisedException, spawn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from vggsuite.config import Decoder
 from vggsuite.data.datasets import WholeImages
-from vggsuite.data.layouts import Samples
 from vggsuite.data.preprocessing import Preprocessing
+from vggsuite.data.samples import Samples
 from vggsuite.data.views import rescaled_size
 from vggsuite.errors import UserError
 from vggsuite.evaluation.dense import dense_posteriors
 from vggsuite.evaluation.views import corners, crop_at, with_mirrored
+from vggsuite.files import save_arrays
 from vggsuite.models.vgg import VGG
 from vggsuite.protocol import Method, Precision, Protocol
-from vggsuite.results.predictions import save_arrays
 
 DTYPES = {Precision.fp32: torch.float32, Precision.bf16: torch.bfloat16}
 
@@ -70,6 +71,7 @@ class Task:
         batch_size: how many crops' worth of pixels the net is given at a time.
         shard_size: how many images are saved at a time.
         num_workers: processes that read images, for each device.
+        decoder: of the images.
         folder: of the shards.
     """
 
@@ -81,6 +83,7 @@ class Task:
     batch_size: int
     shard_size: int
     num_workers: int
+    decoder: Decoder
     folder: Path
 
     @property
@@ -160,7 +163,7 @@ def work(rank: int, task: Task, shards: Sequence[Sequence[list[int]]], devices: 
     ours = shards[rank :: len(devices)]
     batches = [batch for shard in ours for batch in shard]
     loader = DataLoader(
-        WholeImages(task.samples, side=task.side),
+        WholeImages(task.samples, side=task.side, decoder=task.decoder),
         batch_sampler=batches,
         num_workers=task.num_workers,
         pin_memory=device.type == "cuda",
@@ -171,7 +174,7 @@ def work(rank: int, task: Task, shards: Sequence[Sequence[list[int]]], devices: 
         for shard in ours:
             found = []
             for pixels, indices in islice(loaded, len(shard)):
-                pixels = pixels.to(device, non_blocking=True)
+                pixels = pixels.permute(0, 3, 1, 2).to(device, non_blocking=True)
                 found.append(predict(task.net, task.preprocessing, task.protocol, pixels).cpu())
                 bar.update(len(indices))
             save_shard(task.folder, torch.cat(found), [index for batch in shard for index in batch])

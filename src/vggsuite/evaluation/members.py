@@ -71,7 +71,7 @@ def member_folder(member: Path, config: FuseConfig) -> Path:
     protocol = run.protocol(config.protocol, scales)
     folder = evaluation_folder(member, protocol)
     weights = weights_of(run.name, member, run.environment["started"])
-    if not current_evaluation(folder, weights, run.data["fingerprint"]):
+    if not current_evaluation(folder, weights, {"fingerprint": run.data["fingerprint"]}):
         words = [f"run={member}", f"protocol={config.protocol}", f"scales={config.scales}".replace(" ", "")]
         raise UserError(
             f"members has {member}, which has no evaluation {protocol.name} of its weights yet; make it with: "

@@ -18,12 +18,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vggsuite.config import PROJECT_ROOT
-from vggsuite.data.images import image_size
+from vggsuite.config import PROJECT_ROOT, Decoder
 from vggsuite.data.layouts import ImageSet
 from vggsuite.data.preprocessing import Preprocessing
 from vggsuite.evaluation import inference
 from vggsuite.evaluation.metrics import confusion_matrix, errors, per_class, rank_of_label
+from vggsuite.files import exclusive
 from vggsuite.models.vgg import VGG
 from vggsuite.protocol import Protocol
 from vggsuite.results.environment import environment, git, peak_memory
@@ -38,7 +38,6 @@ from vggsuite.results.record import (
     write_atomically,
     write_evaluation,
 )
-from vggsuite.results.run_folder import exclusive
 
 HEADER_READERS = 16  # threads: reading a header is waiting for the disk
 SHARDS = "shards"  # the folder of what an unfinished evaluation has so far
@@ -99,6 +98,7 @@ class Evaluator:
     batch_size: int
     shard_size: int = 1000
     num_workers: int = 0
+    decoder: Decoder = Decoder.turbo
     suffix: str = ""
     rerun: bool = False
 
@@ -111,19 +111,20 @@ class Evaluator:
         return f"{self.subject.name}/{EVALUATIONS}/{protocol.name}{self.suffix}"
 
     @cached_property
-    def fingerprint(self) -> str:
-        return self.images.fingerprint()
+    def seen(self) -> dict[str, str]:
+        """What the net is given: which images, and decoded by whom."""
+        return {"fingerprint": self.images.fingerprint(), "decoder": str(self.decoder)}
 
     @cached_property
     def truth(self) -> Truth:
         images = self.images
-        return Truth(np.array(images.val_names()), np.array(images.val.labels), np.array(images.classes))
+        return Truth(np.array(images.val.names()), images.val.labels, np.array(images.classes))
 
     @cached_property
     def sizes(self) -> list[tuple[int, int]]:
         """Width and height of every image."""
         with ThreadPoolExecutor(HEADER_READERS) as pool:
-            return list(pool.map(image_size, self.images.val.paths))
+            return list(pool.map(self.images.val.size, range(len(self.images.val))))
 
     def evaluate(self, protocol: Protocol) -> Evaluation:
         """The record of the evaluation by `protocol`, which is made if there is none yet of these weights and images.
@@ -141,7 +142,7 @@ class Evaluator:
         """The record of a finished evaluation of these weights and images, unless it is to be repeated."""
         if self.rerun:
             return None
-        return current_evaluation(self.folder(protocol), self.subject.of, self.fingerprint)
+        return current_evaluation(self.folder(protocol), self.subject.of, self.seen)
 
     def make(self, protocol: Protocol, members: Sequence[Evaluation]) -> Evaluation:
         """Evaluate by `protocol`, of whose parts `members` are the records, and leave the record in its folder."""
@@ -161,7 +162,7 @@ class Evaluator:
             protocol=asdict(protocol),
             members=[as_member(member) for member in members],
             command=self.command,
-            data={"name": self.data_name, "fingerprint": self.fingerprint, "num_classes": found.shape[1]},
+            data={"name": self.data_name, "num_classes": found.shape[1], **self.seen},
             metrics=errors(found, torch.from_numpy(self.truth.labels)),
             published=list(self.subject.published),
             cost={
@@ -181,7 +182,7 @@ class Evaluator:
         were."""
         shards = shards_of(
             self.folder(protocol) / SHARDS,
-            {"of": self.subject.of, "images": self.fingerprint, "commit": git("rev-parse", "HEAD", root=PROJECT_ROOT)},
+            {"of": self.subject.of, "images": self.seen, "commit": git("rev-parse", "HEAD", root=PROJECT_ROOT)},
         )
         num_saved = len(inference.saved_images(shards))
         inference.run(self.task(protocol, shards), self.devices)
@@ -198,6 +199,7 @@ class Evaluator:
             batch_size=self.batch_size,
             shard_size=self.shard_size,
             num_workers=self.num_workers,
+            decoder=self.decoder,
             folder=shards,
         )
 

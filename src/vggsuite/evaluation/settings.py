@@ -138,4 +138,5 @@ def finished(config: EvaluateConfig, protocol: Protocol, typed: Sequence[str]) -
     if config.data.name != run.data["name"]:
         return None
     weights = weights_of(run.name, folder, run.environment["started"])
-    return current_evaluation(evaluation_folder(folder, protocol), weights, run.data["fingerprint"])
+    images = {"fingerprint": run.data["fingerprint"], "decoder": str(config.data.decoder)}
+    return current_evaluation(evaluation_folder(folder, protocol), weights, images)

@@ -12,7 +12,7 @@ from vggsuite.config import EvaluateConfig
 from vggsuite.data.find import find_images
 from vggsuite.data.layouts import ImageSet
 from vggsuite.data.preprocessing import Preprocessing
-from vggsuite.devices import check_devices, torch_devices
+from vggsuite.devices import check_devices, chosen_workers, torch_devices
 from vggsuite.errors import UserError
 from vggsuite.evaluation.run import Evaluator, Subject
 from vggsuite.finished_run import load_checkpoint
@@ -105,7 +105,8 @@ def make_evaluator(config: EvaluateConfig, command: str) -> Evaluator:
         devices=torch_devices(config.trainer),
         batch_size=config.batch_size,
         shard_size=config.shard_size,
-        num_workers=config.data.num_workers,
+        num_workers=chosen_workers(config.data.num_workers, config.trainer),
+        decoder=config.data.decoder,
         suffix="" if config.data.name == home else f"@{config.data.name}",
         rerun=config.rerun,
     )

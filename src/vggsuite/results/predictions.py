@@ -1,16 +1,15 @@
 """What a net said of every test image, `posteriors.npz`: written once, averaged and compared ever after."""
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
 
 from vggsuite.errors import UserError, first_line
+from vggsuite.files import save_arrays
 
 PREDICTIONS_FILE = "posteriors.npz"
 
@@ -90,13 +89,3 @@ def load_posteriors(folder: Path) -> np.ndarray:
     """The posteriors, float32 [N, classes], of the predictions in `folder`."""
     with open_predictions(folder) as arrays:
         return np.exp(arrays["log_posteriors"].astype(np.float32))
-
-
-def save_arrays(file: Path, **arrays: Any) -> None:
-    """Write an npz file, complete or not at all."""
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp.npz")
-    with temporary.open("wb") as stream:
-        np.savez(stream, **arrays)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(file)

@@ -2,13 +2,13 @@
 (docs/design.md, contract 2)."""
 
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 from vggsuite.errors import UserError
+from vggsuite.files import write_atomically
 from vggsuite.naming import run_name
 from vggsuite.protocol import Method, Protocol, default_flip
 from vggsuite.results.predictions import PREDICTIONS_FILE
@@ -119,15 +119,15 @@ def part_folders(evaluation: Evaluation, place: Path) -> list[Path]:
     return [place.parent / member["name"].rpartition("/")[2] for member in evaluation.members]
 
 
-def current_evaluation(place: Path, weights: dict[str, str], fingerprint: str) -> Evaluation | None:
-    """The record of the evaluation of one net in `place`, if it is finished, of these weights and images, and, if it is
-    a mean, of its parts as they are now."""
+def current_evaluation(place: Path, weights: dict[str, str], images: dict[str, str]) -> Evaluation | None:
+    """The record of the evaluation of one net in `place`, if it is finished, of these weights and `images` (some of
+    what its record says of its data), and, if it is a mean, of its parts as they are now."""
     if not all((place / file).is_file() for file in (EVALUATION_FILE, PREDICTIONS_FILE)):
         return None
     evaluation = read_evaluation(place)
-    if evaluation.of != [weights] or evaluation.data["fingerprint"] != fingerprint:
+    if evaluation.of != [weights] or not images.items() <= evaluation.data.items():
         return None
-    parts = [current_evaluation(folder, weights, fingerprint) for folder in part_folders(evaluation, place)]
+    parts = [current_evaluation(folder, weights, images) for folder in part_folders(evaluation, place)]
     as_now = [as_member(part) if part else None for part in parts]
     return evaluation if as_now == evaluation.members else None
 
@@ -140,16 +140,6 @@ def write_record(record: Record, folder: Path) -> None:
 def write_evaluation(evaluation: Evaluation, folder: Path) -> None:
     """Write `evaluation.json` into `folder`, complete or not at all."""
     write_atomically(folder / EVALUATION_FILE, json.dumps(asdict(evaluation), indent=2) + "\n")
-
-
-def write_atomically(file: Path, text: str) -> None:
-    """Replace `file` by `text`: a reader, or a crash, sees the old content or the new."""
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    with temporary.open("w") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(file)
 
 
 def read_record(folder: Path) -> Record:

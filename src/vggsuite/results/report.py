@@ -9,10 +9,10 @@ from pathlib import Path
 
 from tabulate import tabulate
 
+from vggsuite.files import write_atomically
 from vggsuite.results import claims, tables
 from vggsuite.results.claims import Finding
 from vggsuite.results.collection import Collection, Result, outdated
-from vggsuite.results.record import write_atomically
 from vggsuite.results.statistics import Estimate
 from vggsuite.results.tables import Measured, Ours, Row
 

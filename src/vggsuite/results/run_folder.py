@@ -1,62 +1,22 @@
 """What a run's folder holds, and whether a run of these settings has finished in it."""
 
 import hashlib
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from omegaconf import OmegaConf
 
 from vggsuite.config import Layout, TrainConfig
 from vggsuite.errors import UserError
+from vggsuite.files import write_atomically
 from vggsuite.naming import is_how
-from vggsuite.results.record import RECORD_FILE, write_atomically
+from vggsuite.results.record import RECORD_FILE
 
 CONFIG_FILE = "config.yaml"
 OVERRIDES_FILE = "overrides.yaml"
 CLASSES_FILE = "classes.txt"
 CHECKPOINT = Path("checkpoints/best.ckpt")
-
-
-@contextmanager
-def exclusive(folder: Path, *, wait: bool = False) -> Iterator[None]:
-    """Hold `folder`, made if need be, against other processes; the lock goes when the process does, however it ends.
-
-    Args:
-        folder: to be written into.
-        wait: whether to wait for another process that holds it.
-
-    Raises:
-        UserError: where another process holds it and we do not wait.
-    """
-    lock = FileLock(folder / ".lock")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        acquire(lock, folder, wait=wait)
-    except OSError as error:
-        raise UserError(
-            f"{folder} cannot be written ({error.strerror}); name a folder that can, as a copy of this one."
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def acquire(lock: FileLock, folder: Path, *, wait: bool) -> None:
-    """Take the lock of `folder`, at once or, with `wait`, when it is free."""
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        if not wait:
-            raise UserError(
-                f"{folder} is being written by another process; wait for it, or train with another seed."
-            ) from error
-        print(f"{folder}: waiting for another process, which is writing it", file=sys.stderr, flush=True)
-        lock.acquire()
 
 
 def require_finished(folder: Path, setting: str, command: str = "python src/train.py ...") -> None:

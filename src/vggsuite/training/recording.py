@@ -57,6 +57,8 @@ def describe(data: ImageData) -> dict[str, Any]:
         "fingerprint": data.images.fingerprint(),
         "train_fingerprint": data.images.train_fingerprint(),
         "crop": data.config.crop,
+        "decoder": str(data.config.decoder),
+        "re_encoded": data.images.re_encoded,
         "mean": data.config.mean,
         "num_classes": len(data.images.classes),
         "num_train": len(data.train),

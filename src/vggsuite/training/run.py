@@ -19,8 +19,9 @@ from vggsuite.config import Layers, Selection, TrainConfig
 from vggsuite.data.find import find_images
 from vggsuite.data.module import ImageData
 from vggsuite.data.preprocessing import Preprocessing
-from vggsuite.devices import chosen_precision, torch_devices, uses_gpu
+from vggsuite.devices import chosen_precision, chosen_workers, torch_devices, uses_gpu
 from vggsuite.evaluation.run import Evaluator, Subject
+from vggsuite.files import exclusive
 from vggsuite.finished_run import load_checkpoint, load_net, require_parent
 from vggsuite.models.initialisation import copy_all, copy_from_net_a, draw_weights
 from vggsuite.models.vgg import VGG
@@ -28,7 +29,7 @@ from vggsuite.naming import repeat_command, run_name
 from vggsuite.protocol import Method, Protocol
 from vggsuite.results.environment import peak_memory
 from vggsuite.results.record import EVALUATIONS, RECORD_FILE, Evaluation, read_record, write_record
-from vggsuite.results.run_folder import CHECKPOINT, exclusive, is_finished, leaves, save_config, weights_of
+from vggsuite.results.run_folder import CHECKPOINT, is_finished, leaves, save_config, weights_of
 from vggsuite.training.callbacks import EpochLines, Stopwatch, progress_bar
 from vggsuite.training.loggers import loggers, quieten_lightning
 from vggsuite.training.module import Classification
@@ -61,6 +62,7 @@ def train(config: TrainConfig, folder: Path, *, multirun: bool = False) -> None:
         config.data,
         batch_size=config.recipe.batch_size,
         seed=config.seed,
+        num_workers=chosen_workers(config.data.num_workers, config.trainer),
         select_on_test=config.recipe.selection == Selection.paper,
     )
     net = VGG(**asdict(config.model), num_classes=len(images.classes), crop=config.data.crop)
@@ -176,7 +178,8 @@ def evaluate(net: VGG, data: ImageData, config: TrainConfig, folder: Path, start
         command=repeat_command("train.py", config.overrides),
         devices=torch_devices(config.trainer)[:1],
         batch_size=config.test.batch_size,
-        num_workers=config.data.num_workers,
+        num_workers=data.num_workers,
+        decoder=config.data.decoder,
     )
     scale = config.test.scale or data.scale.middle
     return evaluator.evaluate(Protocol(Method.dense, (scale,), flip=config.data.flip, average=config.test.average))

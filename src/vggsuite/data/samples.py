@@ -1,0 +1,169 @@
+"""Encoded images and their labels: what a loader's processes share instead of lists of their own."""
+
+import io
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+import numpy as np
+
+from vggsuite.data.images import image_size, naming_unreadable
+
+OPEN_SHARDS = 64  # in each process; a system allows 1,024 open files or more
+
+
+class Store(Protocol):
+    """Where encoded images lie, each known by its number."""
+
+    def name(self, entry: int) -> str:
+        """What the image is called, the same in every store that holds it."""
+
+    def location(self, entry: int) -> str:
+        """Where it is, for a person."""
+
+    def open(self, entry: int) -> BinaryIO:
+        """Its encoded bytes, from the first one on."""
+
+    def num_bytes(self, entry: int) -> int:
+        """How many they are."""
+
+    def shards(self, entries: np.ndarray) -> list[np.ndarray]:
+        """The positions in `entries` that lie in each file which is best read as a whole, in the order of the files."""
+
+
+class Files:
+    """Image files below a folder, one image each.
+
+    Args:
+        root: the folder.
+        names: their paths below it.
+    """
+
+    def __init__(self, root: Path, names: Sequence[str]) -> None:
+        self.root = root
+        self.names = np.array(names, dtype=np.dtypes.StringDType())  # one block of memory, unlike a list of str
+
+    def name(self, entry: int) -> str:
+        return str(self.names[entry])
+
+    def location(self, entry: int) -> str:
+        return str(self.root / self.name(entry))
+
+    def open(self, entry: int) -> BinaryIO:
+        return open(self.location(entry), "rb")
+
+    def num_bytes(self, entry: int) -> int:
+        return Path(self.location(entry)).stat().st_size
+
+    def shards(self, entries: np.ndarray) -> list[np.ndarray]:
+        return [np.arange(len(entries))]
+
+
+@dataclass(frozen=True, eq=False)
+class Shards:
+    """Images inside large files; see `vggsuite.data.packed`.
+
+    Attributes:
+        files: the paths of the shards.
+        names: of the images.
+        shard: of each image, the number of its file.
+        offset: of each image, its first byte there.
+        size: of each image, its bytes.
+    """
+
+    files: Sequence[Path]
+    names: np.ndarray
+    shard: np.ndarray
+    offset: np.ndarray
+    size: np.ndarray
+
+    def name(self, entry: int) -> str:
+        return str(self.names[entry])
+
+    def location(self, entry: int) -> str:
+        return f"{self.files[self.shard[entry]]}:{self.name(entry)}"
+
+    def open(self, entry: int) -> BinaryIO:
+        file = open_shard(self.files[self.shard[entry]])
+        return io.BytesIO(os.pread(file.fileno(), self.num_bytes(entry), int(self.offset[entry])))
+
+    def num_bytes(self, entry: int) -> int:
+        return int(self.size[entry])
+
+    def shards(self, entries: np.ndarray) -> list[np.ndarray]:
+        shard = self.shard[entries]
+        order = np.argsort(shard, kind="stable")
+        return np.split(order, np.flatnonzero(np.diff(shard[order])) + 1)
+
+
+@lru_cache(maxsize=OPEN_SHARDS)
+def open_shard(path: Path) -> BinaryIO:
+    """The file at `path`, open, and on its way into the page cache: its images are wanted soon, in any order."""
+    file = path.open("rb", buffering=0)
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
+    return file
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Images of a store with their class indices, in a fixed order.
+
+    Attributes:
+        store: where the images are.
+        entries: int64 [N], their numbers in the store.
+        labels: int64 [N].
+    """
+
+    store: Store
+    entries: np.ndarray
+    labels: np.ndarray
+
+    @classmethod
+    def all_of(cls, store: Store, labels: Sequence[int]) -> "Samples":
+        """Every image of `store`, in its order."""
+        return cls(store, np.arange(len(labels)), np.asarray(labels, dtype=np.int64))
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def take(self, indices: Sequence[int] | np.ndarray) -> "Samples":
+        """The samples at `indices`, in that order."""
+        chosen = np.asarray(indices, dtype=np.int64)
+        return Samples(self.store, self.entries[chosen], self.labels[chosen])
+
+    def open(self, index: int) -> BinaryIO:
+        """The encoded image as a file."""
+        return self.store.open(self.entries[index])
+
+    def size(self, index: int) -> tuple[int, int]:
+        """Width and height of the upright image.
+
+        Raises:
+            UserError: naming an image that cannot be read.
+        """
+        with naming_unreadable(self.location(index)), self.open(index) as file:
+            return image_size(file)
+
+    def location(self, index: int) -> str:
+        """Where the image is, for a person."""
+        return self.store.location(self.entries[index])
+
+    def names(self) -> list[str]:
+        """What the images are called: their paths below the data set's root."""
+        return [self.store.name(entry) for entry in self.entries]
+
+    def num_bytes(self) -> list[int]:
+        """The sizes of the encoded images."""
+        return [self.store.num_bytes(entry) for entry in self.entries]
+
+    def shards(self) -> list[np.ndarray]:
+        """The indices of the images in each file that is best read as a whole; all as one where every image is a
+        file."""
+        return self.store.shards(self.entries)
+
+
+NO_IMAGES = Samples.all_of(Files(Path(), []), [])

@@ -1,0 +1,78 @@
+"""Writing so that neither a crash nor another process leaves half a file."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from vggsuite.errors import UserError
+
+
+@contextmanager
+def replacing(file: Path) -> Iterator[BinaryIO]:
+    """What is written replaces `file` at the end of the context: a reader, or a crash, sees the old content or the
+    new."""
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(file)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_atomically(file: Path, text: str) -> None:
+    """Replace `file` by `text`, complete or not at all."""
+    with replacing(file) as stream:
+        stream.write(text.encode())
+
+
+def save_arrays(file: Path, **arrays: Any) -> None:
+    """Write an npz file, complete or not at all."""
+    with replacing(file) as stream:
+        np.savez(stream, **arrays)
+
+
+@contextmanager
+def exclusive(folder: Path, *, wait: bool = False) -> Iterator[None]:
+    """Hold `folder`, made if need be, against other processes; the lock goes when the process does, however it ends.
+
+    Args:
+        folder: to be written into.
+        wait: whether to wait for another process that holds it.
+
+    Raises:
+        UserError: where another process holds it and we do not wait.
+    """
+    lock = FileLock(folder / ".lock")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        acquire(lock, folder, wait=wait)
+    except OSError as error:
+        raise UserError(
+            f"{folder} cannot be written ({error.strerror}); name a folder that can, as a copy of this one."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def acquire(lock: FileLock, folder: Path, *, wait: bool) -> None:
+    """Take the lock of `folder`, at once or, with `wait`, when it is free."""
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        if not wait:
+            raise UserError(
+                f"{folder} is being written by another process; wait for it, or name another folder."
+            ) from error
+        print(f"{folder}: waiting for another process, which is writing it", file=sys.stderr, flush=True)
+        lock.acquire()
