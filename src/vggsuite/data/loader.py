@@ -88,6 +88,7 @@ class ViewLoader(DataLoader[tuple[Any, ...]]):
         batches: their positions, batch by batch.
         batch_size: the largest of them.
         num_workers: processes, of one thread each, that read ahead; 0 for none.
+        persistent: whether the workers stay for the next epoch.
         pinned: whether batches are copied to page-locked memory, from which a GPU fetches them by itself.
 
     Attributes:
@@ -97,7 +98,14 @@ class ViewLoader(DataLoader[tuple[Any, ...]]):
     """
 
     def __init__(
-        self, views: Views, batches: Iterable[list[Any]], *, batch_size: int, num_workers: int, pinned: bool = False
+        self,
+        views: Views,
+        batches: Iterable[list[Any]],
+        *,
+        batch_size: int,
+        num_workers: int,
+        persistent: bool = True,
+        pinned: bool = False,
     ) -> None:
         self.ring = Ring(num_workers, batch_size, views.crop) if num_workers else None
         self.pinned = pinned
@@ -109,7 +117,7 @@ class ViewLoader(DataLoader[tuple[Any, ...]]):
             num_workers=num_workers,
             collate_fn=as_it_is,
             prefetch_factor=PREFETCH if num_workers else None,
-            persistent_workers=num_workers > 0,
+            persistent_workers=persistent and num_workers > 0,
         )
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:  # type: ignore[override]
