@@ -146,12 +146,13 @@ def test_the_stages_of_table_3_from_another_folder(make_tree: MakeTree, tmp_path
 
 
 def test_devices_and_accumulation_do_not_change_a_run(make_tree: MakeTree, tmp_path: Path) -> None:
-    """DDP on the CPU: one folder, one record, and the weights of one device and of batches in pieces."""
-    root = make_tree(images=9)
+    """1 x 256, 2 x 128 (DDP on the CPU: one folder, one record) and 4 x 64 accumulated leave the same weights."""
+    root = make_tree(images=200)
     settings = [*TINY, f"data.root={root}", "recipe.precision=fp32", "model.dropout=0", "model.width=0.1"]
+    settings += ["recipe.batch_size=256", "recipe.epochs=3"]
     ways = {
         "one": [],
-        "pieces": ["trainer.accumulate_grad_batches=2"],
+        "pieces": ["trainer.accumulate_grad_batches=4"],
         "two": ["trainer.devices=2", "trainer.strategy=ddp"],
         "other": ["seed=1"],
     }

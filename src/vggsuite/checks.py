@@ -27,6 +27,11 @@ def validate(config: TrainConfig) -> None:
         raise UserError(
             f"test.scale={test_scale} is smaller than the crop; allowed: {config.data.crop} pixels or more."
         )
+    if config.recipe.checkpoint_activations and config.model.batch_norm:
+        raise UserError(
+            "recipe.checkpoint_activations=true would count every batch twice in the running averages of "
+            "model.batch_norm=true; allowed: either of them."
+        )
     unknown = set(config.data.expected) - {"classes", "train", "val"}
     if unknown:
         raise UserError(f"data.expected.{unknown.pop()} is not counted; allowed: classes, train, val.")

@@ -96,6 +96,7 @@ class RecipeConfig:
     precision: Precision = Precision.auto
     channels_last: bool = True
     compile: bool = False
+    checkpoint_activations: bool = False
     fine_tune: FineTuneConfig = field(default_factory=FineTuneConfig)
 
 

@@ -43,11 +43,11 @@ def torch_devices(trainer: dict[str, Any]) -> list[torch.device]:
 
 
 def chosen_workers(asked: int | None, trainer: dict[str, Any]) -> int:
-    """How many processes read images for each device, unless `asked` says: on GPUs, the cores that there are for it
-    but one; on the CPU, which computes longer than it reads, one."""
+    """How many processes read images for each device, unless `asked` says: for a GPU, its share of the cores but one;
+    for the CPU, which computes longer than it reads, one, or none where a single core has to do both."""
     if asked is not None:
         return asked
-    return max(1, cpu_count() // trainer["devices"] - 1) if uses_gpu(trainer) else 1
+    return max(1, cpu_count() // trainer["devices"] - 1) if uses_gpu(trainer) else min(1, torch.get_num_threads() - 1)
 
 
 def chosen_precision(asked: Precision, *, gpu: bool) -> Precision:

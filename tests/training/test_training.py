@@ -1,22 +1,26 @@
 """What Lightning runs, on the images of `make_tree`."""
 
+import csv
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import lightning as L
+import numpy as np
 import pytest
 import torch
+from lightning.pytorch.loggers import CSVLogger
 
-from vggsuite.config import DataConfig, Distribution, Layout, RecipeConfig
+from vggsuite.config import DataConfig, Distribution, Layout, RecipeConfig, TrainConfig
 from vggsuite.data.datasets import TrainingViews
 from vggsuite.data.layouts import class_folders
 from vggsuite.data.module import ImageData
 from vggsuite.data.preprocessing import Preprocessing
 from vggsuite.errors import UserError
 from vggsuite.models.vgg import VGG
-from vggsuite.training.callbacks import EpochLines, Stopwatch
+from vggsuite.training.callbacks import EpochLines, Losses, Stopwatch
 from vggsuite.training.module import Classification
+from vggsuite.training.run import make_trainer
 from vggsuite.training.trainer_settings import check_trainer
 
 MakeTree = Callable[..., Path]
@@ -48,7 +52,7 @@ def fit(root: Path, recipe: RecipeConfig, **trainer: Any) -> tuple[L.Trainer, Im
         max_epochs=recipe.epochs,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
-        callbacks=[watch, EpochLines("tiny", watch)],
+        callbacks=[watch, Losses(), EpochLines("tiny", watch)],
         **trainer,
     )
     made.fit(Classification(tiny_net(), Preprocessing(MEAN), recipe), data)
@@ -131,3 +135,98 @@ def test_what_a_machine_cannot_give_is_refused(changes: dict[str, Any], told: st
     trainer = {"accelerator": "cpu", "devices": 1, "num_nodes": 1, "accumulate_grad_batches": 1, "strategy": "auto"}
     with pytest.raises(UserError, match=told):
         check_trainer(trainer | changes, batch_size=recipe().batch_size, multirun=False)
+
+
+def train_as_a_run_does(root: Path, folder: Path, *callbacks: L.Callback, **trainer: Any) -> None:
+    """100 batches or more with a run's own Trainer."""
+    config = DataConfig("folder", Layout.folder, str(root), 32, mean=MEAN, held_out=0.2, num_workers=0)
+    settings = TrainConfig(
+        recipe=recipe(epochs=1), trainer={"accelerator": "cpu", "devices": 1} | trainer, experiment="tiny", variant=""
+    )
+    made = make_trainer(settings, folder, [CSVLogger(folder, name="", version="")], Stopwatch())
+    made.callbacks.extend(callbacks)  # type: ignore[attr-defined]
+    data = ImageData(class_folders(root, 0.34), config, batch_size=4, seed=0)
+    made.fit(Classification(tiny_net(), Preprocessing(MEAN), settings.recipe), data)
+
+
+class Questions(L.Callback):
+    """Notes what 100 steps ask of the device: each would be a wait on a GPU."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.monkeypatch = monkeypatch
+        self.asked: list[str] = []
+
+    def on_train_batch_start(self, trainer: L.Trainer, *_: Any) -> None:
+        if trainer.global_step == 0:
+            for name in ("item", "__bool__", "__float__", "__int__", "tolist", "cpu"):
+                self.monkeypatch.setattr(torch.Tensor, name, self.noted(name))
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        if trainer.global_step == 100:
+            self.monkeypatch.undo()
+
+    def noted(self, name: str) -> Callable[..., Any]:
+        original = getattr(torch.Tensor, name)
+
+        def ask(tensor: torch.Tensor, *arguments: Any) -> Any:
+            self.asked.append(name)
+            return original(tensor, *arguments)
+
+        return ask
+
+
+def test_100_steps_ask_the_device_for_5_figures_at_most(
+    make_tree: MakeTree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    questions = Questions(monkeypatch)
+    train_as_a_run_does(make_tree(images=260), tmp_path / "run", questions)
+    assert 1 <= len(questions.asked) <= 5, questions.asked
+
+
+@pytest.mark.parametrize("pieces", [1, 2])
+def test_the_logged_losses_are_the_means_of_the_steps(
+    pieces: int, make_tree: MakeTree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses: list[float] = []
+    original = Classification.training_step
+
+    def noted(self: Classification, *arguments: Any) -> torch.Tensor:
+        loss = original(self, *arguments)
+        losses.append(loss.item())
+        return loss
+
+    monkeypatch.setattr(Classification, "training_step", noted)
+    train_as_a_run_does(make_tree(images=150), tmp_path / "run", accumulate_grad_batches=pieces)
+    with (tmp_path / "run/metrics.csv").open() as file:
+        logged = list(csv.DictReader(file))
+    (recent,) = [float(row["train/recent_loss"]) for row in logged if row["train/recent_loss"]]
+    (whole,) = [float(row["train/loss"]) for row in logged if row["train/loss"]]
+    assert recent == pytest.approx(np.mean(losses[: 50 * pieces]), rel=1e-5)
+    assert whole == pytest.approx(np.mean(losses), rel=1e-5)
+
+
+@pytest.mark.parametrize("depth", [11, 13, 16, 19])
+def test_checkpointed_activations_change_no_gradient(depth: int) -> None:
+    net = VGG(depth, num_classes=3, width=1 / 16, crop=32, num_pools=3, dropout=0)
+    images = torch.rand(2, 3, 32, 32)
+    gradients = []
+    for net.checkpoint_activations in (False, True):
+        net.zero_grad()
+        net(images).square().sum().backward()
+        gradients.append([parameter.grad.clone() for parameter in net.parameters() if parameter.grad is not None])
+    assert len(gradients[0]) == len(list(net.parameters()))
+    assert all(map(torch.equal, *gradients))
+
+
+def test_checkpointed_activations_are_not_kept() -> None:
+    """What the backward pass finds stored: the maps between blocks alone."""
+    net, images, stored = VGG(19, num_classes=3, width=1 / 16, crop=32, num_pools=3), torch.rand(2, 3, 32, 32), []
+    for net.checkpoint_activations in (False, True):
+        sizes: list[int] = []
+        with torch.autograd.graph.saved_tensors_hooks(
+            lambda tensor, sizes=sizes: (sizes.append(tensor.numel()), tensor)[1],  # type: ignore[misc]
+            lambda tensor: tensor,
+        ):
+            net(images)
+        stored.append(sum(sizes))
+    assert stored[1] < 0.7 * stored[0]

@@ -123,7 +123,7 @@ class Samples:
     labels: np.ndarray
 
     @classmethod
-    def all_of(cls, store: Store, labels: Sequence[int]) -> "Samples":
+    def all_of(cls, store: Store, labels: Sequence[int] | np.ndarray) -> "Samples":
         """Every image of `store`, in its order."""
         return cls(store, np.arange(len(labels)), np.asarray(labels, dtype=np.int64))
 

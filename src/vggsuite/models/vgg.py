@@ -1,10 +1,12 @@
 """The nets of Table 1, from A (11 weight layers) to E (19), built from its rows by one loop."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from vggsuite.errors import UserError
 from vggsuite.models.table1 import FC_WIDTH, WIDTHS, block_kernels
@@ -58,6 +60,7 @@ class VGG(nn.Module):
         super().__init__()
         blocks = block_kernels(depth, conv1x1=conv1x1)
         self.crop, self.batch_norm = crop, batch_norm
+        self.checkpoint_activations = False
         self.stride = 2**num_pools
         self.map_side = crop // self.stride
         if self.map_side == 0:
@@ -86,8 +89,19 @@ class VGG(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Class scores [N, num_classes] of crops [N, 3, crop, crop]."""
-        scores: Tensor = self.classifier(torch.flatten(self.features(images), 1))
+        scores: Tensor = self.classifier(torch.flatten(self.maps(images), 1))
         return scores
+
+    def maps(self, images: Tensor) -> Tensor:
+        """The last feature maps. Where `checkpoint_activations` is set, training keeps the maps between blocks alone,
+        and the backward pass computes those within a block once more."""
+        if not (self.training and self.checkpoint_activations):
+            maps: Tensor = self.features(images)
+            return maps
+        ends = [index + 1 for index, layer in enumerate(self.features) if isinstance(layer, nn.MaxPool2d)]
+        for start, end in pairwise([0, *ends, len(self.features)]):
+            images = checkpoint(self.features[start:end], images, use_reentrant=False)
+        return images
 
     def named_weight_layers(self) -> Iterator[tuple[str, nn.Conv2d | nn.Linear]]:
         """The weight layers under the paper's names: conv1_1, ..., conv5_4, fc6, fc7, fc8."""

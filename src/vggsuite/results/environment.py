@@ -13,7 +13,17 @@ import torch
 
 from vggsuite.config import PROJECT_ROOT
 
-PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "numpy", "pillow", "simplejpeg", "scikit-learn", "vggsuite")
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "lightning",
+    "hydra-core",
+    "numpy",
+    "pillow",
+    "simplejpeg",
+    "scikit-learn",
+    "vggsuite",
+)
 
 
 def environment(started: datetime, *, gpu: bool) -> dict[str, Any]:

@@ -5,16 +5,28 @@ import time
 from typing import Any
 
 import lightning as L
+import torch
 from lightning.pytorch.callbacks import Callback, TQDMProgressBar
+from torch import Tensor
 
+from vggsuite.data.loader import ViewLoader
 from vggsuite.errors import UserError
 
 
 class Stopwatch(Callback):
-    """Measures training alone, without validation: `seconds` and `images` over all epochs."""
+    """Measures training alone, without validation.
+
+    Attributes:
+        seconds: of all epochs.
+        images: on all devices.
+        seconds_waited: of them, how long the first device's process waited for images. (A GPU has work left meanwhile;
+            where this is much, it has none.)
+        share_by_pillow: of the images, for which Pillow was needed though another decoder was asked for.
+    """
 
     def __init__(self) -> None:
         self.seconds, self.images = 0.0, 0
+        self.seconds_waited, self.share_by_pillow = 0.0, 0.0
         self.started = 0.0
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -27,10 +39,40 @@ class Stopwatch(Callback):
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.seconds += time.perf_counter() - self.started
+        loader = trainer.train_dataloader
+        if isinstance(loader, ViewLoader):
+            self.seconds_waited, self.share_by_pillow = loader.seconds_waited, loader.num_by_pillow / loader.num_images
 
     @property
     def images_per_second(self) -> float:
         return self.images / self.seconds if self.seconds else 0.0
+
+    @property
+    def share_waited(self) -> float:
+        return self.seconds_waited / self.seconds if self.seconds else 0.0
+
+
+class Losses(Callback):
+    """Logs the mean loss of every epoch, `train/loss`, and every `log_every_n_steps` steps that of the steps since,
+    `train/recent_loss`. Other steps log nothing: it would cost Lightning a millisecond each, and a GPU a wait."""
+
+    def __init__(self) -> None:
+        self.losses: list[Tensor] = []
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.losses.clear()
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self.losses.append(outputs["loss"] * trainer.accumulate_grad_batches)  # Lightning has divided it
+        every = trainer.log_every_n_steps * trainer.accumulate_grad_batches  # type: ignore[attr-defined]
+        if len(self.losses) % every == 0:
+            recent = torch.stack(self.losses[-every:]).mean()
+            pl_module.log("train/recent_loss", recent, on_step=True, on_epoch=False, sync_dist=True)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        pl_module.log("train/loss", torch.stack(self.losses).mean(), sync_dist=True)
 
 
 class EpochLines(Callback):
@@ -52,9 +94,16 @@ class EpochLines(Callback):
         print(
             f"{self.name}  epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  loss {metrics['train/loss']:.3f}  "
             f"val top-1 error {metrics['val/top1_error']:.2f}%  lr {lr:.2g}  "
-            f"{self.stopwatch.images_per_second:.0f} images/s",
+            f"{self.stopwatch.images_per_second:.0f} images/s{self.remarks()}",
             flush=True,
         )
+
+    def remarks(self) -> str:
+        """What is worth knowing of the images' way to the net, if anything is."""
+        watch = self.stopwatch
+        waited = f", {watch.share_waited:.0%} of the time waiting for them" if watch.share_waited >= 0.005 else ""
+        pillow = f", {watch.share_by_pillow:.0%} of them read by Pillow" if watch.share_by_pillow > 0 else ""
+        return waited + pillow
 
 
 def progress_bar() -> list[Callback]:

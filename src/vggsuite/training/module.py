@@ -31,9 +31,7 @@ class Classification(L.LightningModule):
 
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
         pixels, shift, labels = batch
-        loss = F.cross_entropy(self.scores(pixels, shift), labels)
-        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(labels), sync_dist=True)
-        return loss
+        return F.cross_entropy(self.scores(pixels, shift), labels)
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         pixels, labels = batch

@@ -30,7 +30,7 @@ from vggsuite.protocol import Method, Protocol
 from vggsuite.results.environment import peak_memory
 from vggsuite.results.record import EVALUATIONS, RECORD_FILE, Evaluation, read_record, write_record
 from vggsuite.results.run_folder import CHECKPOINT, is_finished, leaves, save_config, weights_of
-from vggsuite.training.callbacks import EpochLines, Stopwatch, progress_bar
+from vggsuite.training.callbacks import EpochLines, Losses, Stopwatch, progress_bar
 from vggsuite.training.loggers import loggers, quieten_lightning
 from vggsuite.training.module import Classification
 from vggsuite.training.recording import make_record
@@ -116,12 +116,15 @@ def fit(net: VGG, data: ImageData, config: TrainConfig, folder: Path, where: lis
     recipe = config.recipe
     if recipe.channels_last:
         net.to(memory_format=torch.channels_last)
+    net.checkpoint_activations = recipe.checkpoint_activations
+    preprocessing = Preprocessing(config.data.mean)
     if recipe.compile:
         net.compile()
+        preprocessing.compile()
     stopwatch = Stopwatch()
     trainer = make_trainer(config, folder, where, stopwatch)
     try:
-        trainer.fit(Classification(net, Preprocessing(config.data.mean), recipe), data)
+        trainer.fit(Classification(net, preprocessing, recipe), data)
     except SIGTERMException as ended:  # Lightning's own exit code is 0, that of a finished run
         raise SystemExit(128 + signal.SIGTERM) from ended
     best = load_checkpoint(folder)
@@ -134,6 +137,9 @@ def fit(net: VGG, data: ImageData, config: TrainConfig, folder: Path, where: lis
         "cost": {
             "epochs": trainer.current_epoch,
             "images_per_second": round(stopwatch.images_per_second, 1),
+            "share_waiting_for_images": round(stopwatch.share_waited, 4),
+            "share_read_by_pillow": round(stopwatch.share_by_pillow, 4),
+            "num_workers": data.num_workers,
             "devices": trainer.world_size,
             "final_lr": trainer.optimizers[0].param_groups[0]["lr"],
         }
@@ -157,7 +163,7 @@ def make_trainer(config: TrainConfig, folder: Path, where: list[Logger], stopwat
         **config.trainer | {"accelerator": "gpu" if gpu else "cpu"},
         max_epochs=config.recipe.epochs,
         precision=PRECISIONS[chosen_precision(config.recipe.precision, gpu=gpu)],
-        callbacks=[best, stopwatch, lines, *bar],
+        callbacks=[best, stopwatch, Losses(), lines, *bar],
         enable_progress_bar=bool(bar),
         logger=where,
         default_root_dir=folder,
