@@ -168,6 +168,42 @@ def test_devices_and_accumulation_do_not_change_a_run(make_tree: MakeTree, tmp_p
         assert (weights["one"] - weights[way]).abs().max() <= 1e-4 * moved, way
 
 
+def test_a_pack_trains_the_net_that_its_files_train(make_tree: MakeTree, tmp_path: Path) -> None:
+    """To the bit where all images are in one shard, with or without workers."""
+    settings = [*TINY, f"data.root={make_tree(images=9)}"]
+    data = [word for word in settings if word.startswith("data")]
+    result = run_command("pack.py", *data, f"output={tmp_path / 'pack'}", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[-1].endswith(f"data=folder data.root={tmp_path / 'pack'}")
+    assert set(os.listdir(tmp_path)) == {"images", "pack"}
+    weights = []
+    for way in ([], [f"data.root={tmp_path / 'pack'}"], [f"data.root={tmp_path / 'pack'}", "data.num_workers=2"]):
+        runs = tmp_path / f"runs{len(weights)}"
+        result = train(*settings, *way, f"paths.runs={runs}")
+        assert result.returncode == 0, result.stderr
+        assert "100% of them read by Pillow" in result.stdout  # PNG files
+        (file,) = runs.glob("**/result.json")
+        weights.append(torch.cat([value.flatten() for value in load_checkpoint(file.parent).weights.values()]))
+    assert torch.equal(weights[0], weights[1])
+    assert torch.equal(weights[0], weights[2])
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("images_per_shard=0", "images_per_shard=0 is out of range; allowed: 1 or more"),
+        ("smallest_side=-1", "smallest_side=-1 is out of range"),
+        ("quality=101", "allowed: 1 to 100"),
+        ("num_workers=0", "num_workers=0 is out of range"),
+        ("data=folder data.root=/nowhere", "/nowhere is no folder"),
+        ("shards=3", "shards"),
+        ("output=/proc/pack", "/proc/pack cannot be written"),
+    ],
+)
+def test_a_packing_that_cannot_be_is_refused(override: str, told: str) -> None:
+    assert_refused(call_command("pack.py", *override.split()), told)
+
+
 def test_an_interrupted_run_is_repeated_and_two_do_not_write_one_folder(make_tree: MakeTree, tmp_path: Path) -> None:
     settings = [*TINY, f"data.root={make_tree()}", f"paths.runs={tmp_path / 'runs'}", "recipe.epochs=100000"]
     process = subprocess.Popen(
