@@ -176,7 +176,7 @@ def test_a_pack_trains_the_net_that_its_files_train(make_tree: MakeTree, tmp_pat
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines()[-1].endswith(f"data=folder data.root={tmp_path / 'pack'}")
     assert set(os.listdir(tmp_path)) == {"images", "pack"}
-    weights = []
+    weights: list[torch.Tensor] = []
     for way in ([], [f"data.root={tmp_path / 'pack'}"], [f"data.root={tmp_path / 'pack'}", "data.num_workers=2"]):
         runs = tmp_path / f"runs{len(weights)}"
         result = train(*settings, *way, f"paths.runs={runs}")

@@ -150,7 +150,8 @@ def test_damage_is_found_and_mended(source: Path, capsys: pytest.CaptureFixture[
 def test_another_pack_in_the_folder_is_refused(source: Path) -> None:
     config = settings(source)
     packed(config)
-    for change in ({"images_per_shard": 5}, {"smallest_side": 9}):
+    changes: list[dict[str, Any]] = [{"images_per_shard": 5}, {"smallest_side": 9}]
+    for change in changes:
         with pytest.raises(UserError, match=r"holds a pack of other images or settings; type output="):
             packed(replace(config, **change))
     shutil.copy(source / "train/cat/cat_000.png", source / "train/cat/new.png")
