@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from measure import arguments_parser, report, setting, table
 from scipy import stats
 
+from measure import arguments_parser, report, setting, table
 from vggsuite.config import PROJECT_ROOT, Decoder
 from vggsuite.results.record import RECORD_FILE, Record, read_record
 
@@ -23,7 +23,8 @@ def train(runs: Path, model: str, seeds: int) -> dict[Decoder, list[Record]]:
     """The records of all seeds of either decoder."""
     command = [
         *(sys.executable, str(PROJECT_ROOT / "src/train.py"), "--multirun", "hydra/launcher=processes"),
-        *("hydra.launcher.num_jobs=2", f"model={model}", f"paths.runs={runs}"),
+        *("hydra.launcher.num_jobs=2", f"model={model}", "data.scale=multi"),
+        f"paths.runs={runs}",
         *(f"data.decoder={','.join(Decoder)}", f"seed={','.join(map(str, range(seeds)))}"),
     ]
     subprocess.run(command, check=True, stdout=sys.stderr)
@@ -45,23 +46,21 @@ def compared(found: dict[Decoder, list[Record]]) -> str:
     rows.append(("mean ± deviation", *means, f"{difference.mean():+.2f}"))
     low, high = stats.t.interval(CONFIDENCE, len(difference) - 1, difference.mean(), stats.sem(difference))
     verdict = "within noise" if low <= 0 <= high else "not within noise"
-    return (
-        table(rows, ("top-1 error, %", *Decoder, "difference"))
-        + f"\n\nDifference {difference.mean():+.2f} points, {CONFIDENCE:.0%} interval [{low:+.2f}, {high:+.2f}]: {verdict}."
+    told = (
+        f"Difference {difference.mean():+.2f} points, {CONFIDENCE:.0%} interval [{low:+.2f}, {high:+.2f}]: {verdict}."
     )
+    return f"{table(rows, ('top-1 error, %', *Decoder, 'difference'))}\n\n{told}"
 
 
 def main() -> None:
-    parser = arguments_parser(__doc__, rounds=1)
-    parser.add_argument("--model", default="vgg_d")
+    parser = arguments_parser(__doc__)
+    parser.add_argument("--model", default="vgg_a")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--runs", type=Path, default=PROJECT_ROOT / "runs/decoders")
     arguments = parser.parse_args()
     found = train(arguments.runs.absolute(), arguments.model, arguments.seeds)
-    report(
-        {"# Decoders and what a net learns": setting, f"## {arguments.model} on digits": lambda: compared(found)},
-        arguments.save,
-    )
+    heading = f"## {arguments.model}, data.scale=multi, on digits"
+    report({"# Decoders and what a net learns": setting, heading: lambda: compared(found)}, arguments.save)
 
 
 if __name__ == "__main__":

@@ -1,37 +1,33 @@
 """How fast the test protocols are, as ratios within one run: python benchmarks/evaluation.py
 
 Net D with random weights (speed does not depend on them), one image of ILSVRC's commonest shape, 500 x 375, at
-Q = 384 with its mirror image. All ways are interleaved in shuffled order; a ratio is the median of the rounds' ratios.
-On the CPU the process's own time is taken, on one thread unless --threads says more, since a machine's other work does
-not count in it; on a GPU (--device cuda) the time until it is done.
+Q = 384 with its mirror image. All ways are interleaved in shuffled order; a ratio is the median of the rounds' ratios
+[lowest, highest]. On the CPU the process's own time is taken, on one thread unless --threads says more; on a GPU
+(--device cuda) the time until it is done.
 
 Then images of one shape in one batch against one at a time: eight images for D, sixteen copies of the eight for
 D of the digits.
 
 --run <folder of a run>: also on how many images its top-1 answers in bf16 and fp32 agree.
---save <file.md>: also write what is printed to a file.
 """
 
 import argparse
 import functools
-import random
 import resource
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
-from tabulate import tabulate
 from torch import Tensor
 from torch.nn import functional as F
 
+from measure import arguments_parser, clock, ratio, report, resident_peak, rounds, setting, table
 from vggsuite.config import Decoder
 from vggsuite.data.preprocessing import Preprocessing
 from vggsuite.data.samples import Files, Samples
@@ -41,7 +37,6 @@ from vggsuite.models.initialisation import draw_weights
 from vggsuite.models.vgg import VGG
 from vggsuite.models.weights import PREPROCESSINGS
 from vggsuite.protocol import Method, Precision, Protocol
-from vggsuite.results.environment import environment
 from vggsuite.results.predictions import load_posteriors
 
 SIDE, LONG_SIDE = 384, 512
@@ -116,30 +111,15 @@ WAYS: dict[str, Callable[[torch.device], Way]] = {
 
 
 def seconds(call: Callable[[], object], device: torch.device) -> float:
-    """How long a call takes: the process's own time on the CPU, the time until the device is done on a GPU."""
-    clock = time.process_time if device.type == "cpu" else time.perf_counter
-    start = clock()
+    """How long a call takes."""
+    started = clock(device)
     call()
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    return clock() - start
+    return clock(device) - started
 
 
-def rounds(calls: dict[str, Callable[[], object]], count: int, device: torch.device) -> dict[str, list[float]]:
-    """The seconds of every call in `count` rounds, after one that is not counted, each in another order."""
-    times: dict[str, list[float]] = {name: [] for name in calls}
-    for number in range(count + 1):
-        for name in random.Random(number).sample(list(calls), len(calls)):
-            taken = seconds(calls[name], device)
-            if number:
-                times[name].append(taken)
-    return times
-
-
-def ratio(times: dict[str, list[float]], name: str, to: str) -> str:
-    """How many times faster `name` is than `to`: the median of the rounds' ratios [lowest, highest]."""
-    ratios = [other / own for own, other in zip(times[name], times[to], strict=True)]
-    return f"{statistics.median(ratios):.2f} [{min(ratios):.2f}, {max(ratios):.2f}]"
+def timed(calls: dict[str, Callable[[], object]], count: int, device: torch.device) -> dict[str, list[float]]:
+    """The seconds of every call in every round."""
+    return rounds({name: functools.partial(seconds, call, device) for name, call in calls.items()}, count)
 
 
 def test_pixels(device: torch.device) -> Tensor:
@@ -150,7 +130,7 @@ def test_pixels(device: torch.device) -> Tensor:
 def speed_table(count: int, device: torch.device, arguments: Sequence[str]) -> str:
     pixels = test_pixels(device)
     ways = {name: make(device) for name, make in WAYS.items()}
-    times = rounds({name: lambda way=way: way(pixels) for name, way in ways.items()}, count, device)  # type: ignore[misc]
+    times = timed({name: functools.partial(way, pixels) for name, way in ways.items()}, count, device)
     rows = [
         (
             name,
@@ -162,11 +142,9 @@ def speed_table(count: int, device: torch.device, arguments: Sequence[str]) -> s
         )
         for name in WAYS
     ]
-    return tabulate(
+    return table(
         rows,
         ("way", "s an image", "images/s", "x 50 crops textbook", "x 50 crops fp32", "peak memory over the weights, MB"),
-        tablefmt="github",
-        disable_numparse=True,
     )
 
 
@@ -185,10 +163,7 @@ def memory_of(way: str, device: torch.device) -> float:
         run(test_pixels(device))
         return (torch.cuda.max_memory_allocated() - before) / 1e6
     before = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
-    Path("/proc/self/clear_refs").write_text("5")  # forgets the peak of making the weights
-    run(test_pixels(device))
-    peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
-    return (int(peak.split()[1]) * 1024 - before) / 1e6
+    return (resident_peak(lambda: run(test_pixels(device))) - before) / 1e6
 
 
 def bucket_table(count: int, device: torch.device) -> str:
@@ -217,10 +192,10 @@ def bucket_table(count: int, device: torch.device) -> str:
                         folder,
                     )
                     calls[way] = functools.partial(run_afresh, task, device)
-                times = rounds(calls, count, device)
+                times = timed(calls, count, device)
             rate = len(sizes) * copies / statistics.median(times["by shape"])
             rows.append((name, mix, f"{rate:.1f}", ratio(times, "by shape", "one at a time")))
-    return tabulate(rows, ("net", "images", "images/s by shape", "x one at a time"), tablefmt="github")
+    return table(rows, ("net", "images", "images/s by shape", "x one at a time"))
 
 
 def net_of_digits() -> VGG:
@@ -264,27 +239,11 @@ def agreement(run: Path) -> str:
     return f"Top-1 answers of {run.parts[-2]} that agree in bf16 and fp32: {same.sum()} of {len(same)} images."
 
 
-def setting(arguments: argparse.Namespace) -> str:
-    """Where and when it was measured."""
-    now = datetime.now(UTC)
-    here = environment(now, gpu=arguments.device == "cuda")
-    hardware = ", ".join(f"{name} {value}" for name, value in here["hardware"].items() if value)
-    versions = ", ".join(f"{name} {here['versions'][name]}" for name in ("python", "torch", "torchvision"))
-    commit = f"{here['git_commit']}{' with changes' if here['git_dirty'] else ''}"
-    command = f"python benchmarks/evaluation.py --rounds {arguments.rounds} --threads {arguments.threads}"
-    return (
-        f"{now:%Y-%m-%d}, {hardware}; {versions}; commit {commit}\n\n"
-        f"`{command} --device {arguments.device}`: {arguments.rounds} rounds; medians, ratios [lowest, highest]."
-    )
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser = arguments_parser(__doc__, rounds=5)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--run", type=Path)
-    parser.add_argument("--save", type=Path)
     parser.add_argument("--memory-of", choices=WAYS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -294,7 +253,9 @@ def main() -> None:
         return
     same = ["--threads", str(arguments.threads), "--device", arguments.device]
     parts: dict[str, Callable[[], str]] = {
-        f"# Evaluation of net D: one 500 x 375 image at Q = {SIDE}, with its mirror image": lambda: setting(arguments),
+        f"# Evaluation of net D: one 500 x 375 image at Q = {SIDE}, with its mirror image": lambda: setting(
+            gpu=device.type == "cuda"
+        ),
         "## Speed and memory": lambda: speed_table(arguments.rounds, device, same),
         "## Images of one shape in one batch: dense, Q = 256 (D), 55 (D of the digits), from files to shards": (
             lambda: bucket_table(arguments.rounds, device)
@@ -302,13 +263,7 @@ def main() -> None:
     }
     if arguments.run:
         parts["## bf16 against fp32"] = lambda: agreement(arguments.run)
-    text = ""
-    for heading, measure in parts.items():
-        part = f"{heading}\n\n{measure()}\n\n"
-        print(part, end="", flush=True)
-        text += part
-    if arguments.save:
-        arguments.save.write_text(text.rstrip() + "\n")
+    report(parts, arguments.save)
 
 
 if __name__ == "__main__":

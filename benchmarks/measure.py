@@ -4,10 +4,13 @@ import argparse
 import random
 import statistics
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import torch
 from tabulate import tabulate
 
 from vggsuite.results.environment import environment
@@ -24,6 +27,23 @@ def rounds(calls: Mapping[str, Callable[[], float]], count: int) -> dict[str, li
             if number:
                 found[name].append(value)
     return found
+
+
+def clock(device: torch.device) -> float:
+    """The process's own time on the CPU, in which a machine's other work does not count; on a GPU the time when it has
+    done what it was told."""
+    if device.type == "cpu":
+        return time.process_time()
+    torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def resident_peak(call: Callable[[], object]) -> int:
+    """The largest memory in bytes that this process had while `call` ran; Linux only."""
+    Path("/proc/self/clear_refs").write_text("5")  # forgets the peak so far
+    call()
+    peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return 1024 * int(peak.split()[1])
 
 
 def ratio(times: Times, name: str, to: str) -> str:
@@ -51,8 +71,6 @@ def setting(*, gpu: bool = False, packages: Sequence[str] = ()) -> str:
 
 
 def version_of(package: str) -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
     try:
         return version(package)
     except PackageNotFoundError:
@@ -79,9 +97,10 @@ def report(parts: Mapping[str, Callable[[], str]], save: Path | None) -> None:
         save.write_text(text.rstrip() + "\n")
 
 
-def arguments_parser(description: str | None, *, rounds: int) -> argparse.ArgumentParser:
-    """A parser of the options that every benchmark has."""
+def arguments_parser(description: str | None, *, rounds: int | None = None) -> argparse.ArgumentParser:
+    """A parser of the options that every benchmark has, and of --rounds for one that goes round."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=rounds)
+    if rounds:
+        parser.add_argument("--rounds", type=int, default=rounds)
     parser.add_argument("--save", type=Path, help="also write what is printed to a file")
     return parser

@@ -88,7 +88,7 @@ def measure(way: str, count: int, workers: int) -> tuple[float, float, float]:
 
 
 def main() -> None:
-    parser = arguments_parser(__doc__, rounds=1)
+    parser = arguments_parser(__doc__)
     parser.add_argument("--images", type=int, default=1_281_167)
     parser.add_argument("--workers", type=int, default=8)
     parser.add_argument("--way", choices=WAYS, help="measure one way in this process")

@@ -34,7 +34,7 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models import vgg16
 
-from measure import arguments_parser, ratio, report, rounds, setting, table
+from measure import arguments_parser, clock, ratio, report, resident_peak, rounds, setting, table
 from photographs import write_jpegs
 from vggsuite.config import Decoder, Distribution, RecipeConfig, TrainConfig
 from vggsuite.data.datasets import EpochBatches, TrainingViews
@@ -80,13 +80,6 @@ class Case:
     def autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == Precision.bf16)
 
-    def synchronise(self) -> float:
-        """The time when the device has done what it was told."""
-        if self.device.type == "cuda":
-            torch.cuda.synchronize()
-            return time.perf_counter()
-        return time.process_time()
-
 
 def random_batch(size: int, crop: int, classes: int, device: torch.device) -> Batch:
     generator = torch.Generator().manual_seed(0)
@@ -118,7 +111,7 @@ class Repeated:
         return iter([self.batch] * self.count)
 
 
-class Clock(L.Callback):
+class StepClock(L.Callback):
     """The time from the end of the first step to that of the last."""
 
     def __init__(self, case: Case) -> None:
@@ -126,9 +119,9 @@ class Clock(L.Callback):
 
     def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
         if trainer.global_step == 1:
-            self.started = self.case.synchronise()
+            self.started = clock(self.case.device)
         if trainer.global_step == self.case.steps:
-            self.seconds = self.case.synchronise() - self.started
+            self.seconds = clock(self.case.device) - self.started
 
 
 def suite_trainer(case: Case, folder: Path, epochs: int, stopwatch: Stopwatch) -> L.Trainer:
@@ -140,13 +133,13 @@ def suite_trainer(case: Case, folder: Path, epochs: int, stopwatch: Stopwatch) -
 
 def under_lightning(made: Classification, case: Case) -> float:
     """Seconds of a step of the suite's Trainer."""
-    clock = Clock(case)
+    steps = StepClock(case)
     with tempfile.TemporaryDirectory() as folder, redirect_stdout(io.StringIO()):
         trainer = suite_trainer(case, Path(folder), 1, Stopwatch())
-        trainer.callbacks.append(clock)  # type: ignore[attr-defined]
+        trainer.callbacks.append(steps)  # type: ignore[attr-defined]
         validation = case.batch[0][:1], case.batch[2][:1]
         trainer.fit(made, Repeated(case.batch, case.steps), Repeated(validation, 1))
-    return clock.seconds / (case.steps - 1)
+    return steps.seconds / (case.steps - 1)
 
 
 def in_a_loop(scores: Callable[[Tensor, Tensor], Tensor], optimizer: torch.optim.Optimizer, case: Case) -> float:
@@ -160,8 +153,8 @@ def in_a_loop(scores: Callable[[Tensor, Tensor], Tensor], optimizer: torch.optim
         loss.backward()
         optimizer.step()
         if step == 0:
-            started = case.synchronise()
-    return (case.synchronise() - started) / (case.steps - 1)
+            started = clock(case.device)
+    return (clock(case.device) - started) / (case.steps - 1)
 
 
 def ours_in_a_loop(made: Classification, case: Case) -> float:
@@ -227,12 +220,11 @@ def matrix_product(device: torch.device) -> float:
     best = 0.0
     for side in (4096, 8192, 16384) if device.type == "cuda" else (1024, 2048):
         one, other = (torch.randn(side, side, device=device).bfloat16() for _ in range(2))
-        case = Case(device, random_batch(1, 1, 1, device), 1, Precision.bf16, compile=False)
         for _ in range(5):
-            started = case.synchronise()
+            started = clock(device)
             for _ in range(4):
                 one @ other
-            best = max(best, 4 * 2 * side**3 / (case.synchronise() - started))
+            best = max(best, 4 * 2 * side**3 / (clock(device) - started))
     return best
 
 
@@ -274,11 +266,9 @@ def with_peak(memory: dict[str, float], way: str, step: Callable[[], float], dev
         seconds = step()
         memory[way] = torch.cuda.max_memory_allocated()
         return seconds
-    Path("/proc/self/clear_refs").write_text("5")  # forgets the peak so far
-    seconds = step()
-    peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
-    memory[way] = 1024 * int(peak.split()[1])
-    return seconds
+    found: list[float] = []
+    memory[way] = resident_peak(lambda: found.append(step()))
+    return found[0]
 
 
 def nets_tables(names: Sequence[str], count: int, case: Case) -> str:
