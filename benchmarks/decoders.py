@@ -23,7 +23,7 @@ def train(runs: Path, model: str, seeds: int) -> dict[Decoder, list[Record]]:
     """The records of all seeds of either decoder."""
     command = [
         *(sys.executable, str(PROJECT_ROOT / "src/train.py"), "--multirun", "hydra/launcher=processes"),
-        *("hydra.launcher.num_jobs=2", f"model={model}", "data.scale=multi"),
+        *("hydra.launcher.num_jobs=2", f"model={model}", "data.scale=single"),
         f"paths.runs={runs}",
         *(f"data.decoder={','.join(Decoder)}", f"seed={','.join(map(str, range(seeds)))}"),
     ]
@@ -59,7 +59,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=PROJECT_ROOT / "runs/decoders")
     arguments = parser.parse_args()
     found = train(arguments.runs.absolute(), arguments.model, arguments.seeds)
-    heading = f"## {arguments.model}, data.scale=multi, on digits"
+    heading = f"## {arguments.model}, data.scale=single, on digits"
     report({"# Decoders and what a net learns": setting, heading: lambda: compared(found)}, arguments.save)
 
 

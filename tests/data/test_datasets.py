@@ -71,6 +71,13 @@ def test_a_node_reads_shards_of_its_own_one_after_the_other() -> None:
         assert max(len(set(read[-1][start : start + 25])) for start in range(0, 250, 25)) <= 4  # of the window's two
     assert set(read[0]) == set(read[1])
     assert set(read[0]).isdisjoint(read[2])
+    odd = [set(), set()]  # type: list[set[int]]
+    for rank in range(2):
+        batches = EpochBatches(
+            np.split(np.arange(90), [30, 60]), batch_size=8, seed=1, window=9, rank=rank, num_devices=2, num_nodes=2
+        )
+        odd[rank] = {index // 30 for batch in batches for _, index in batch}
+    assert len(odd[0] & odd[1]) == 1  # the shard where the nodes' parts meet
 
 
 def test_the_window_shuffles_well_and_a_shard_alone_is_shuffled_whole() -> None:

@@ -33,11 +33,11 @@ class TrainingViews:
     def fill(self, pixels: Tensor, positions: Sequence[Position]) -> tuple[int, Tensor, Tensor]:
         """Write the views at `positions` to `pixels`, uint8 [N, crop, crop, 3]; return by how many Pillow was needed,
         the RGB shifts [N, 3] in grey levels, and the labels [N]."""
-        shifts = np.empty((len(positions), 3), dtype=np.float32)
+        colours = np.empty((len(positions), 3))
         num_by_pillow = 0
         for place, (epoch, index) in enumerate(positions):
             rng = np.random.default_rng((self.seed, epoch, index))
-            shifts[place] = views.colour_shift(rng, self.colour_std)
+            colours[place] = rng.standard_normal(3)
 
             def draw(width: int, height: int, rng: np.random.Generator = rng) -> views.View:
                 return views.random_view(width, height, rng, scale=self.scale, crop=self.crop, flip=self.flip)
@@ -45,7 +45,8 @@ class TrainingViews:
             view, by = read_view(self.samples, index, self.decoder, draw)
             pixels[place].numpy()[:] = view
             num_by_pillow += by == Decoder.pillow
-        return num_by_pillow, torch.from_numpy(shifts), labels_at(self.samples, [index for _, index in positions])
+        shifts = torch.from_numpy(views.colour_shifts(colours, self.colour_std))
+        return num_by_pillow, shifts, labels_at(self.samples, [index for _, index in positions])
 
 
 class CentreCrops:
@@ -92,8 +93,8 @@ class EpochBatches(Sampler[list[Position]]):
     Images that lie each in a file of its own, in one shard as it were, are shuffled thoroughly, and the global batches
     are the same for any number of devices and pieces. Of images in several shards the order of the shards is drawn,
     each node takes as many images of them as the others, one shard after the other, and shuffles `window` images at a
-    time, so that it reads few shards at once and none that another node reads. Then the global batches are the same
-    for any number of devices of a node.
+    time, so that it reads few shards at once and, but for one where its part ends, none that another node reads. Then
+    the global batches are the same for any number of devices of a node.
 
     Args:
         shards: the indices of the images of each.

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import lightning as L
+import numpy as np
 
 from vggsuite.config import DataConfig
 from vggsuite.data.datasets import CentreCrops, EpochBatches, TrainingViews
@@ -83,8 +84,8 @@ class ImageData(L.LightningDataModule):
     def val_dataloader(self) -> ViewLoader:
         """Batches of (uint8 [N, 3, crop, crop], labels [N]): centre crops at the middle of S, this device's share."""
         views = CentreCrops(self.val, side=self.scale.middle, crop=self.config.crop, decoder=self.config.decoder)
-        share = range(self.rank, len(self.val), self.num_devices)
-        batches = [list(share[start : start + VAL_BATCH]) for start in range(0, len(share), VAL_BATCH)]
+        share = np.concatenate(self.val.shards())[self.rank :: self.num_devices].tolist()
+        batches = [share[start : start + VAL_BATCH] for start in range(0, len(share), VAL_BATCH)]
         return self.loader(views, batches, VAL_BATCH)
 
     @property

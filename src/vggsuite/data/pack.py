@@ -75,7 +75,7 @@ def pack_split(config: PackConfig, folder: Path, split: str, samples: Samples) -
     encode = functools.partial(re_encoded, side=side, quality=config.quality) if side else as_it_is
     jobs = (delayed(write_shard)(file, part, samples, encode) for file, part in todo)
     with tqdm(total=sum(len(part) for _, part in todo), desc=split, unit="image", disable=None) as bar:
-        written = Parallel(n_jobs=config.num_workers or cpu_count(), return_as="generator")(jobs)
+        written = Parallel(config.num_workers or cpu_count(), prefer="threads", return_as="generator")(jobs)
         for (_, part), _ in zip(todo, written, strict=True):
             bar.update(len(part))
     if todo or not (folder / f"{split}.npz").is_file():

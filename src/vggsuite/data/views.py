@@ -74,10 +74,10 @@ def random_view(width: int, height: int, rng: np.random.Generator, *, scale: Sca
     return View(left, top, extent, extent, (crop, crop), factor, flip=flip and rng.random() < 0.5)
 
 
-def colour_shift(rng: np.random.Generator, std: float) -> np.ndarray:
-    """A random RGB shift in grey levels of 0-255, one for the whole image: float32 [3].
+def colour_shifts(draws: np.ndarray, std: float) -> np.ndarray:
+    """RGB shifts in grey levels of 0-255, one for each image, of standard normal `draws` [N, 3]: float32 [N, 3].
 
     The principal axes of RGB, each times its eigenvalue times N(0, std); std = 0.1 in Krizhevsky et al. 2012.
     """
-    shift = 255 * RGB_EIGENVECTORS @ (RGB_EIGENVALUES * rng.normal(0, std, 3))
-    return shift.astype(np.float32)
+    shifts = 255 * std * (draws * RGB_EIGENVALUES) @ RGB_EIGENVECTORS.T
+    return shifts.astype(np.float32)
