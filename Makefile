@@ -5,8 +5,10 @@ DATA ?= digits
 SEEDS ?= 0
 OVERRIDES ?=
 TABLES ?= 3
+DEVICE ?= cpu
 
 BIN := $(VENV)/bin
+RESULTS := benchmarks/results
 READY := $(VENV)/.ready
 CORES := $(shell getconf _NPROCESSORS_ONLN)
 JOBS ?= $(if $(filter digits,$(DATA)),$(CORES),1)
@@ -30,14 +32,14 @@ B := $(call of_tables,3 4,b)
 C := $(call of_tables,3 4 6 7,c)
 
 .DEFAULT_GOAL := help
-.PHONY: help environment ablation-table table test lint format lock unpack-imagenet clean-environment
+.PHONY: help environment ablation-table table test lint format lock unpack-imagenet bench
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
 	@echo
 	@echo "Settings: TABLES=3 (or 3,4,5,6,7), DATA=digits|folder|imagenet, SEEDS=0 (or 0,1,2), OVERRIDES= (any Hydra"
 	@echo "overrides of train.py), JOBS= (runs at a time; default: the CPU cores for digits, else 1), VENV=.venv,"
-	@echo "PYTHON=python3, as in"
+	@echo "PYTHON=python3, DEVICE=cpu|cuda (of bench), as in"
 	@echo "  make ablation-table TABLES=3,4,5,6,7"
 	@echo "  make ablation-table DATA=imagenet OVERRIDES='data.root=/path/to/ILSVRC2012'"
 
@@ -86,6 +88,18 @@ format: $(READY)  ## Format the code
 lock: $(READY)  ## Resolve pyproject.toml to requirements.lock: exact versions, for every platform
 	$(BIN)/uv pip compile --universal --python-version 3.11 --extra dev --quiet --no-header --no-annotate \
 		--output-file requirements.lock pyproject.toml
+
+bench: $(VENV)/.bench  ## Measure speed and memory beside the peers, and save the tables in benchmarks/results
+	$(BIN)/python benchmarks/input_pipeline.py --save $(RESULTS)/input_pipeline_cpu.md
+	$(BIN)/python benchmarks/training_step.py --device $(DEVICE) --save $(RESULTS)/training_step_$(DEVICE).md
+	$(BIN)/python benchmarks/memory.py --save $(RESULTS)/memory_cpu.md
+	$(BIN)/python benchmarks/storage.py --save $(RESULTS)/storage_cpu.md
+	$(BIN)/python benchmarks/evaluation.py --device $(DEVICE) --save $(RESULTS)/evaluation_$(DEVICE).md
+	$(BIN)/python benchmarks/decoders.py --save $(RESULTS)/decoders_cpu.md
+
+$(VENV)/.bench: $(READY)
+	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable '.[bench]'
+	@touch $@
 
 unpack-imagenet: $(READY)  ## Unpack ILSVRC-2012's tar files in ROOT into train/ and val/ class folders there
 	$(BIN)/python -m vggsuite.data.unpack_imagenet $(ROOT)
