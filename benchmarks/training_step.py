@@ -126,7 +126,7 @@ class StepClock(L.Callback):
 
 def suite_trainer(case: Case, folder: Path, epochs: int, stopwatch: Stopwatch) -> L.Trainer:
     """The Trainer of a run, with its callbacks and its logger of metrics.csv."""
-    settings = {"accelerator": "gpu" if case.device.type == "cuda" else "cpu", "devices": 1}
+    settings = {"accelerator": "gpu" if case.device.type == "cuda" else "cpu", "devices": 1, "benchmark": True}
     config = TrainConfig(recipe=case.recipe(epochs), trainer=settings, experiment="benchmark", variant="")
     return make_trainer(config, folder, [CSVLogger(folder)], stopwatch)
 
@@ -334,6 +334,7 @@ def run(arguments: argparse.Namespace) -> None:
     torch.set_num_threads(arguments.threads)
     quieten_lightning()
     torch.manual_seed(0)
+    torch.backends.cudnn.benchmark = True  # for the plain loops, too
     device, gpu = torch.device(arguments.device), arguments.device == "cuda"
     size, steps = arguments.batch_size or (256 if gpu else 4), arguments.steps or (30 if gpu else 3)
     case = Case(device, random_batch(size, 224, 1000, device), steps, Precision(arguments.precision), arguments.compile)
