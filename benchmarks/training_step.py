@@ -126,7 +126,7 @@ class StepClock(L.Callback):
 
 def suite_trainer(case: Case, folder: Path, epochs: int, stopwatch: Stopwatch) -> L.Trainer:
     """The Trainer of a run, with its callbacks and its logger of metrics.csv."""
-    settings = {"accelerator": "gpu" if case.device.type == "cuda" else "cpu", "devices": 1, "benchmark": True}
+    settings = {"accelerator": "gpu" if case.device.type == "cuda" else "cpu", "devices": 1}
     config = TrainConfig(recipe=case.recipe(epochs), trainer=settings, experiment="benchmark", variant="")
     return make_trainer(config, folder, [CSVLogger(folder)], stopwatch)
 

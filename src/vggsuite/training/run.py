@@ -160,7 +160,7 @@ def make_trainer(config: TrainConfig, folder: Path, where: list[Logger], stopwat
     lines = EpochLines(f"{config.experiment}{config.variant} seed {config.seed}", stopwatch)
     bar = progress_bar()
     return L.Trainer(
-        **config.trainer | {"accelerator": "gpu" if gpu else "cpu"},
+        **{"benchmark": True} | config.trainer | {"accelerator": "gpu" if gpu else "cpu"},  # cuDNN's, of its algorithms
         max_epochs=config.recipe.epochs,
         precision=PRECISIONS[chosen_precision(config.recipe.precision, gpu=gpu)],
         callbacks=[best, stopwatch, Losses(), lines, *bar],
