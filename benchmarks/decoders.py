@@ -2,14 +2,17 @@
 
 Trains a net on the digits with data.decoder=turbo and with pillow, five seeds each (same weights at the start, same
 order, same draws), into a folder of its own, where finished runs are found again. A run is trained and tested by one
-decoder. The difference of the seeds' pairs is told with its t interval.
+decoder. The difference of the seeds' pairs is told with its t interval. Then every net is tested by either decoder.
 
 The net is A with batch normalisation: without it, it depends on the seed whether net A learns much in the twelve epochs
 of the digits' recipe, which would drown any difference.
 """
 
+import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,34 +20,29 @@ from scipy import stats
 
 from measure import arguments_parser, report, setting, table
 from vggsuite.config import PROJECT_ROOT, Decoder
-from vggsuite.results.record import RECORD_FILE, Record, read_record
+from vggsuite.results.record import read_evaluation, read_record
 
 CONFIDENCE = 0.95
 NET = ("model=vgg_a", "model.batch_norm=true")
 
 
-def train(runs: Path, seeds: int) -> dict[Decoder, list[Record]]:
-    """The records of all seeds of either decoder."""
-    command = [
-        *(sys.executable, str(PROJECT_ROOT / "src/train.py"), "--multirun", "hydra/launcher=processes"),
-        *("hydra.launcher.num_jobs=2", *NET),
-        f"paths.runs={runs}",
-        *(f"data.decoder={','.join(Decoder)}", f"seed={','.join(map(str, range(seeds)))}"),
-    ]
-    subprocess.run(command, check=True, stdout=sys.stderr)
-    records = [read_record(file.parent) for file in sorted(runs.glob(f"digits/**/{RECORD_FILE}"))]
-    return {
-        decoder: sorted((r for r in records if r.data["decoder"] == decoder), key=lambda record: record.seed)
-        for decoder in Decoder
+def train(runs: Path, decoder: Decoder, seeds: int) -> list[Path]:
+    """The run folders of all seeds."""
+    command = [sys.executable, str(PROJECT_ROOT / "src/train.py"), "--multirun", "hydra/launcher=processes"]
+    settings = [f"data.decoder={decoder}", f"paths.runs={runs}", f"seed={','.join(map(str, range(seeds)))}"]
+    subprocess.run([*command, "hydra.launcher.num_jobs=2", *NET, *settings], check=True, stdout=sys.stderr)
+    return [next(runs.glob(f"digits/*/seed_{seed}")) for seed in range(seeds)]
+
+
+def compared(found: dict[Decoder, list[Path]]) -> str:
+    """The errors of each seed's two runs, and the interval of their difference."""
+    errors = {
+        decoder: np.array([read_record(run).metrics["top1_error"] for run in found[decoder]]) for decoder in Decoder
     }
-
-
-def compared(found: dict[Decoder, list[Record]]) -> str:
-    errors = {decoder: np.array([record.metrics["top1_error"] for record in found[decoder]]) for decoder in Decoder}
     difference = errors[Decoder.turbo] - errors[Decoder.pillow]
     rows = [
-        (f"seed {record.seed}", *(f"{errors[decoder][index]:.2f}" for decoder in Decoder), f"{difference[index]:+.2f}")
-        for index, record in enumerate(found[Decoder.turbo])
+        (f"seed {index}", *(f"{errors[decoder][index]:.2f}" for decoder in Decoder), f"{difference[index]:+.2f}")
+        for index in range(len(difference))
     ]
     means = (f"{errors[decoder].mean():.2f} ± {errors[decoder].std(ddof=1):.2f}" for decoder in Decoder)
     rows.append(("mean ± deviation", *means, f"{difference.mean():+.2f}"))
@@ -56,14 +54,36 @@ def compared(found: dict[Decoder, list[Record]]) -> str:
     return f"{table(rows, ('top-1 error, %', *Decoder, 'difference'))}\n\n{told}"
 
 
+def tested_by_both(found: dict[Decoder, list[Path]]) -> str:
+    """Every run's top-1 error by either decoder."""
+    rows = []
+    for trained, runs in found.items():
+        for run in runs:
+            errors = []
+            for decoder in Decoder:
+                with tempfile.TemporaryDirectory() as home:
+                    copy = shutil.copytree(run, Path(home) / "run")
+                    command = [sys.executable, str(PROJECT_ROOT / "src/evaluate.py"), f"run={copy}"]
+                    subprocess.run([*command, f"data.decoder={decoder}", "rerun=true"], check=True, stdout=sys.stderr)
+                    (evaluation,) = (copy / "evaluations").iterdir()
+                    errors.append(f"{read_evaluation(evaluation).metrics['top1_error']:.2f}")
+            rows.append((f"{trained}, {run.name}", *errors))
+    return table(rows, ("trained by", *(f"tested by {decoder}" for decoder in Decoder)))
+
+
 def main() -> None:
     parser = arguments_parser(__doc__)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--runs", type=Path, default=PROJECT_ROOT / "runs/decoders")
     arguments = parser.parse_args()
-    found = train(arguments.runs.absolute(), arguments.seeds)
-    heading = f"## {' '.join(NET)}, on digits"
-    report({"# Decoders and what a net learns": setting, heading: lambda: compared(found)}, arguments.save)
+    runs = arguments.runs.absolute()
+    found = {decoder: train(runs / decoder, decoder, arguments.seeds) for decoder in Decoder}
+    parts: dict[str, Callable[[], str]] = {
+        "# Decoders and what a net learns": setting,
+        f"## {' '.join(NET)}, on digits": lambda: compared(found),
+        "## Top-1 error of the same weights, %": lambda: tested_by_both(found),
+    }
+    report(parts, arguments.save)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from measure import arguments_parser, clock, ratio, report, resident_peak, rounds, setting, table
-from vggsuite.config import Decoder
+from vggsuite.config import PROJECT_ROOT, Decoder
 from vggsuite.data.preprocessing import Preprocessing
 from vggsuite.data.samples import Files, Samples
 from vggsuite.evaluation import inference
@@ -40,7 +40,6 @@ from vggsuite.protocol import Method, Precision, Protocol
 from vggsuite.results.predictions import load_posteriors
 
 SIDE, LONG_SIDE = 384, 512
-ROOT = Path(__file__).resolve().parents[1]
 MIXES = {
     "one shape": [(500, 375)] * 8,
     "as on ILSVRC": [(500, 375)] * 5 + [(500, 333), (375, 500), (400, 300)],
@@ -227,7 +226,7 @@ def agreement(run: Path) -> str:
     for precision in ("fp32", "bf16"):
         command = [
             sys.executable,
-            str(ROOT / "src/evaluate.py"),
+            str(PROJECT_ROOT / "src/evaluate.py"),
             f"run={run}",
             "scales=multi",
             f"precision={precision}",

@@ -38,14 +38,14 @@ from vggsuite.data.datasets import EpochBatches, TrainingViews
 from vggsuite.data.loader import ViewLoader
 from vggsuite.data.pack import pack_split
 from vggsuite.data.packed import read_split
-from vggsuite.data.samples import Files, Samples
+from vggsuite.data.samples import Samples
 from vggsuite.data.scale import Scale
 from vggsuite.data.views import rescaled_size
 
 CROP, BATCH, WORKERS = 224, 64, 2
 JITTERED, FIXED = Scale(256, 512), Scale(256, 256)
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
-REFERENCE, BEST_PEER = "torchvision, float32", "DALI, CPU"
+REFERENCE, DALI = "torchvision, float32", "DALI, CPU"
 AHEAD = 2  # batches that DALI makes beforehand
 Way = Callable[[], float]
 
@@ -148,10 +148,10 @@ def single_core(samples: Samples, scale: Scale) -> dict[str, Way]:
     }
     if find_spec("nvidia.dali"):
         pipeline = dali(samples, scale, 1, exec_async=False, exec_pipelined=False)
-        ways["DALI, CPU"] = lambda: [pipeline.run() for _ in range(count // BATCH)]
+        ways[DALI] = lambda: [pipeline.run() for _ in range(count // BATCH)]
     for decoder in (Decoder.pillow, Decoder.turbo):
         ways[f"ours, {decoder}"] = functools.partial(fill, training_views(samples, scale, decoder), buffer)
-    images = {name: count // BATCH * BATCH if name.startswith("DALI") else count for name in ways}
+    images = {name: count // BATCH * BATCH if name == DALI else count for name in ways}
     return {name: functools.partial(processor_time, work, images[name]) for name, work in ways.items()}
 
 
@@ -239,7 +239,7 @@ def loaders(samples: Samples, packed: Samples) -> dict[str, Loader]:
         "torchvision decode_jpeg, uint8": torchvision_loader(samples, floats=False, jpeg=True),
     }
     if find_spec("nvidia.dali"):
-        found["DALI, CPU"] = Loader(DaliBatches(dali(samples, JITTERED, WORKERS), len(samples) // BATCH))
+        found[DALI] = Loader(DaliBatches(dali(samples, JITTERED, WORKERS), len(samples) // BATCH))
     return found | {
         "ours, pillow": our_loader(samples, Decoder.pillow),
         "ours, turbo": our_loader(samples, Decoder.turbo),
@@ -258,14 +258,14 @@ def loader_table(samples: Samples, packed: Samples, count: int) -> str:
         (
             name,
             f"{1 / statistics.median(wall[name]):.0f}",
-            *(ratio(wall, name, to) for to in (REFERENCE, BEST_PEER) if to in ways),
+            *(ratio(wall, name, to) for to in (REFERENCE, DALI) if to in ways),
             f"{1e3 * statistics.median(workers[name]):.2f}",
             f"{1e3 * statistics.median(main[name]):.2f}",
-            *(ratio(both, name, to) for to in (REFERENCE, BEST_PEER) if to in ways),
+            *(ratio(both, name, to) for to in (REFERENCE, DALI) if to in ways),
         )
         for name in ways
     ]
-    to_peer = [f"x {BEST_PEER}"] * (BEST_PEER in ways)
+    to_peer = [f"x {DALI}"] * (DALI in ways)
     cpu = ("workers: CPU ms an image", "main process", "x in both", *to_peer)
     return table(rows, ("loader", "images/s", "x reference", *to_peer, *cpu))
 
@@ -273,7 +273,7 @@ def loader_table(samples: Samples, packed: Samples, count: int) -> str:
 def packed_samples(folder: Path, samples: Samples) -> Samples:
     """`samples` in shards of 200 images."""
     folder.mkdir()
-    config = PackConfig(output=str(folder), images_per_shard=200, num_workers=1)
+    config = PackConfig(output=str(folder), images_per_shard=200, num_threads=1)
     pack_split(config, folder, "train", samples)
     return read_split(folder, "train")
 
@@ -288,10 +288,8 @@ def main() -> None:
 
 
 def run(arguments: argparse.Namespace, home: Path) -> None:
-    samples, large = (
-        Samples.all_of(Files(home / name, names := write_jpegs(home / name, count, **more)), [0] * len(names))
-        for name, count, more in (("standard", arguments.images, {}), ("large", 2 * BATCH, {"shapes": LARGE}))
-    )
+    samples = write_jpegs(home / "standard", arguments.images)
+    large = write_jpegs(home / "large", 2 * BATCH, shapes=LARGE)
     packed = packed_samples(home / "packed", samples)
     kilobytes = sum(samples.num_bytes()) / len(samples) / 1e3
     sets = {

@@ -6,11 +6,13 @@ ImageFolder has it: looking at a Python object writes to it (its reference count
 the pages that it has looked at.
 
 Linux's own count: what a worker has for itself alone, and what all processes have together, pages that several share
-counted once. Each way in a process of its own, after the epoch, while the workers are still there.
+counted once. Each way in a process of its own, after the epoch, while the workers are still there. The peak is that of
+making the index from a list of names, as any listing of a folder gives it.
 """
 
 import os
 import random
+import resource
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -73,8 +75,9 @@ def smaps(process: int | str) -> dict[str, int]:
     return {name: 1024 * int(value.split()[0]) for name, _, value in (line.partition(":") for line in lines)}
 
 
-def measure(way: str, count: int, workers: int) -> tuple[float, float, float]:
-    """Megabytes: private to the mean worker, of all processes before the workers are there, and of all after."""
+def measure(way: str, count: int, workers: int) -> tuple[float, float, float, float]:
+    """Megabytes: the peak of the main process, its memory before the workers are there, what is private to the mean
+    worker after the epoch, and what all have together then."""
     look = WAYS[way](count)
     before = smaps("self")["Pss"]
     batches = EpochBatches([np.arange(count // NUM_CLASSES * NUM_CLASSES)], batch_size=BATCH, seed=0, window=1)
@@ -84,7 +87,8 @@ def measure(way: str, count: int, workers: int) -> tuple[float, float, float]:
     found = [smaps(worker.pid) for worker in loader._iterator._workers]  # type: ignore[union-attr]
     private = sum(of["Private_Dirty"] + of["Private_Clean"] for of in found) / workers
     together = smaps("self")["Pss"] + sum(of["Pss"] for of in found)
-    return private / 1e6, before / 1e6, together / 1e6
+    peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6, before / 1e6, private / 1e6, together / 1e6
 
 
 def main() -> None:
@@ -104,7 +108,13 @@ def main() -> None:
             command += ["--images", str(arguments.images), "--workers", str(arguments.workers)]
             told = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ).stdout
             rows.append((way, *(f"{float(number):.0f}" for number in told.split())))
-        headers = ("index", "private to a worker, MB", "main process alone, MB", "all processes, MB")
+        headers = (
+            "index",
+            "main process: peak, MB",
+            "with its index, MB",
+            "private to a worker, MB",
+            "all processes, MB",
+        )
         return table(rows, headers)
 
     heading = f"# Memory of an index of {arguments.images:,} images, {arguments.workers} workers"

@@ -12,6 +12,8 @@ import skimage
 import sklearn
 from PIL import Image
 
+from vggsuite.data.samples import Files, Samples
+
 SHAPES = [(500, 375)] * 62 + [(500, 333)] * 17 + [(375, 500)] * 12 + [(333, 500)] * 5 + [(400, 300)] * 4
 LARGE = [(1500, 1125)]
 NAMES = ("astronaut", "chelsea", "coffee", "motorcycle_left", "motorcycle_right", "ihc", "rocket", "retina")
@@ -24,8 +26,8 @@ def photographs() -> list[Image.Image]:
     return [Image.open(file).convert("RGB") for file in (*files, shipped[1] / "flower.jpg", shipped[1] / "china.jpg")]
 
 
-def write_jpegs(folder: Path, count: int, *, shapes: list[tuple[int, int]] = SHAPES) -> list[str]:
-    """Write `count` JPEG files into `folder`, the same ones whenever it is called; return their names."""
+def write_jpegs(folder: Path, count: int, *, shapes: list[tuple[int, int]] = SHAPES) -> Samples:
+    """Write `count` JPEG files into `folder`, the same ones whenever it is called; return them, all of one class."""
     folder.mkdir(parents=True, exist_ok=True)
     originals, rng, names = photographs(), np.random.default_rng(0), []
     for number in range(count):
@@ -38,4 +40,4 @@ def write_jpegs(folder: Path, count: int, *, shapes: list[tuple[int, int]] = SHA
         image = original.resize((width, height), Image.Resampling.LANCZOS, box=box)
         names.append(f"{number:05d}.JPEG")
         image.save(folder / names[-1], "JPEG", quality=int(rng.integers(93, 99)), subsampling=2 * int(rng.integers(2)))
-    return names
+    return Samples.all_of(Files(folder, names), [0] * count)

@@ -40,7 +40,6 @@ from vggsuite.config import Decoder, Distribution, RecipeConfig, TrainConfig
 from vggsuite.data.datasets import EpochBatches, TrainingViews
 from vggsuite.data.loader import ViewLoader
 from vggsuite.data.preprocessing import Preprocessing
-from vggsuite.data.samples import Files, Samples
 from vggsuite.data.scale import Scale
 from vggsuite.models.initialisation import draw_weights
 from vggsuite.models.vgg import VGG
@@ -228,8 +227,8 @@ def matrix_product(device: torch.device) -> float:
     return best
 
 
-def net_table(name: str, count: int, case: Case) -> list[tuple[str, ...]]:
-    """The rows of one net."""
+def net_table(name: str, count: int, case: Case, peak: float) -> list[tuple[str, ...]]:
+    """The rows of one net, beside a matrix product of `peak` operations a second."""
     net = VGG(**NETS[name])
     per_image = operations(net)
     made = module(net, case)
@@ -243,7 +242,7 @@ def net_table(name: str, count: int, case: Case) -> list[tuple[str, ...]]:
     memory: dict[str, float] = {}
     watched = {way: functools.partial(with_peak, memory, way, step, case.device) for way, step in ways.items()}
     times = rounds(watched, count)
-    size, peak = len(case.batch[0]), matrix_product(case.device)
+    size = len(case.batch[0])
     return [
         (
             way,
@@ -272,8 +271,8 @@ def with_peak(memory: dict[str, float], way: str, step: Callable[[], float], dev
 
 
 def nets_tables(names: Sequence[str], count: int, case: Case) -> str:
-    rows = [row for name in names for row in net_table(name, count, case)]
     peak = matrix_product(case.device)
+    rows = [row for name in names for row in net_table(name, count, case, peak)]
     told = f"Batch {len(case.batch[0])}, {case.precision}; bf16 matrix product: {peak / 1e12:.2f} TFLOP/s."
     return told + "\n\n" + table(rows, ("way", "images/s", "of the product", "x plain loop", "peak memory, GB"))
 
@@ -281,11 +280,10 @@ def nets_tables(names: Sequence[str], count: int, case: Case) -> str:
 def from_files(case: Case, num_images: int) -> str:
     """Net D fed from JPEG files by the suite's loader, and how many cores would keep it busy."""
     with tempfile.TemporaryDirectory() as home:
-        names = write_jpegs(Path(home), num_images)
-        samples = Samples.all_of(Files(Path(home), names * 8), [0] * 8 * num_images)
+        samples = write_jpegs(Path(home), num_images).take(list(range(num_images)) * 8)
         size, workers = len(case.batch[0]), max(1, (os.cpu_count() or 1) - 1)
         views = TrainingViews(
-            *(samples,), scale=Scale(256, 512), crop=224, flip=True, colour_std=0.1, seed=0, decoder=Decoder.turbo
+            samples, scale=Scale(256, 512), crop=224, flip=True, colour_std=0.1, seed=0, decoder=Decoder.turbo
         )
         batches = EpochBatches(samples.shards(), batch_size=size, seed=0, window=1)
         loader = ViewLoader(views, batches, batch_size=size, num_workers=workers, pinned=case.device.type == "cuda")
@@ -297,13 +295,13 @@ def from_files(case: Case, num_images: int) -> str:
         alone = size / ours_in_a_loop(made, case)
         reading = reading_rate(views, size, workers)
     rows = [
-        ("net D, data on the device", f"{alone:.1f}"),
-        (f"loader alone, {workers} workers", f"{reading:.1f}"),
-        ("net D from JPEG files", f"{fed.images_per_second:.1f}"),
+        ("net D, data on the device", f"{alone:.4g} images/s"),
+        (f"loader alone, {workers} workers", f"{reading:.4g} images/s"),
+        ("net D from JPEG files", f"{fed.images_per_second:.4g} images/s"),
         ("share of its time waiting for images", f"{fed.share_waited:.1%}"),
-        ("cores that would read as fast as the net trains", f"{alone / reading * workers:.1f}"),
+        ("cores that would read as fast as the net trains", f"{alone / reading * workers:.2g}"),
     ]
-    return table(rows, ("", "images/s"))
+    return table(rows, ("from files", "measured"))
 
 
 def reading_rate(views: TrainingViews, size: int, workers: int) -> float:

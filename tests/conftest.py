@@ -15,6 +15,10 @@ from hydra.core.global_hydra import GlobalHydra
 from PIL import Image
 
 from vggsuite import cli
+from vggsuite.config import Decoder
+from vggsuite.data.datasets import TrainingViews
+from vggsuite.data.samples import Samples
+from vggsuite.data.scale import Scale
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -41,18 +45,27 @@ def smooth_picture(width: int, height: int, level: int = 128) -> Image.Image:
 
 @pytest.fixture
 def make_tree(tmp_path: Path) -> MakeTree:
-    """Write a tree of class folders with images of 40 x 48 pixels whose blue level tells the class."""
+    """Write a tree of class folders with images of 40 x 48 pixels whose blue level tells the class; PNG files, which
+    lose nothing, unless by another ending."""
 
-    def make(*parts: str, classes: tuple[str, ...] = ("cat", "dog", "owl"), images: int = 6) -> Path:
+    def make(
+        *parts: str, classes: tuple[str, ...] = ("cat", "dog", "owl"), images: int = 6, ending: str = "png"
+    ) -> Path:
         folder = tmp_path.joinpath("images", *parts)
         for label, name in enumerate(classes):
             (folder / name).mkdir(parents=True)
             for number in range(images):
                 picture = smooth_picture(40, 48 + number, level=(80 * label + number) % 256)
-                picture.save(folder / name / f"{name}_{number:03d}.png")
+                picture.save(folder / name / f"{name}_{number:03d}.{ending}")
         return tmp_path / "images"
 
     return make
+
+
+def training_views(samples: Samples, *, seed: int = 0) -> TrainingViews:
+    """Crops of 32 pixels, S jittered."""
+    scale, decoder = Scale(36, 60), Decoder.turbo
+    return TrainingViews(samples, scale=scale, crop=32, flip=True, colour_std=0.1, seed=seed, decoder=decoder)
 
 
 def run_command(script: str, *arguments: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:

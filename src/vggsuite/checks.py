@@ -80,7 +80,7 @@ def pack_ranges(config: PackConfig) -> list[Range]:
         ("images_per_shard", "1 or more", config.images_per_shard >= 1),
         ("smallest_side", "1 or more pixels, or null", config.smallest_side is None or config.smallest_side >= 1),
         ("quality", "1 to 100", 1 <= config.quality <= 100),
-        ("num_workers", "1 or more, or null", config.num_workers is None or config.num_workers >= 1),
+        ("num_threads", "1 or more, or null", config.num_threads is None or config.num_threads >= 1),
     ]
 
 

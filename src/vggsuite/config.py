@@ -196,7 +196,7 @@ class PackConfig:
     images_per_shard: int = 2000
     smallest_side: int | None = None
     quality: int = 95
-    num_workers: int | None = None
+    num_threads: int | None = None
     verify: bool = False
     paths: PathsConfig = field(default_factory=PathsConfig)
 

@@ -47,7 +47,7 @@ def chosen_workers(asked: int | None, trainer: dict[str, Any]) -> int:
     for the CPU, which computes longer than it reads, one, or none where a single core has to do both."""
     if asked is not None:
         return asked
-    return max(1, cpu_count() // trainer["devices"] - 1) if uses_gpu(trainer) else min(1, torch.get_num_threads() - 1)
+    return max(1, cpu_count() // trainer["devices"] - 1) if uses_gpu(trainer) else int(torch.get_num_threads() > 1)
 
 
 def chosen_precision(asked: Precision, *, gpu: bool) -> Precision:

@@ -12,7 +12,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 HOW_NOT_WHAT = (
     *("paths", "logger", "rerun", "overrides", "local", "hydra", "data.root", "data.num_workers", "test.batch_size"),
     *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy"),
-    "trainer.accumulate_grad_batches",
+    *("trainer.accumulate_grad_batches", "recipe.checkpoint_activations"),
 )
 # Settings that a run's folder is named by already; `trainer` chooses devices.
 IN_NAME = ("experiment", "model", "data", "data.name", "data.scale", "seed", "trainer")

@@ -10,11 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from vggsuite.config import Decoder
-from vggsuite.data.datasets import EpochBatches, TrainingViews
+from tests.conftest import training_views
+from vggsuite.data.datasets import EpochBatches
 from vggsuite.data.layouts import class_folders
 from vggsuite.data.loader import ViewLoader
-from vggsuite.data.scale import Scale
 from vggsuite.errors import UserError
 
 MakeTree = Callable[..., Path]
@@ -56,16 +55,14 @@ def test_workers_overwrite_nothing_that_is_still_to_be_read(num_workers: int) ->
 
 
 def test_the_images_are_the_same_for_any_number_of_workers(make_tree: MakeTree) -> None:
-    samples = class_folders(make_tree(), 0.2).train
-
-    def drawn(num_workers: int) -> list[tuple[Tensor, ...]]:
-        views = TrainingViews(
-            *(samples,), scale=Scale(36, 60), crop=32, flip=True, colour_std=0.1, seed=0, decoder=Decoder.turbo
-        )
+    samples = class_folders(make_tree(ending="JPEG"), 0.2).train
+    drawn = []
+    for num_workers in (0, 2):
         batches = EpochBatches(samples.shards(), batch_size=4, seed=0, window=1)
-        return copies(ViewLoader(views, batches, batch_size=4, num_workers=num_workers))
-
-    for one, other in zip(drawn(0), drawn(2), strict=True):
+        from_files = ViewLoader(training_views(samples), batches, batch_size=4, num_workers=num_workers)
+        drawn.append(copies(from_files))
+        assert from_files.num_by_pillow == 0
+    for one, other in zip(*drawn, strict=True):
         assert all(map(torch.equal, one, other))
 
 
@@ -93,7 +90,7 @@ def test_a_half_resumed_epoch_tells_where_it_is() -> None:
 
 
 def test_too_little_shared_memory_is_told_beforehand(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=700))
     with pytest.raises(UserError, match=r"data.num_workers=4 needs .* shared memory .*data.num_workers=2"):
         loader(4)
 
@@ -101,9 +98,6 @@ def test_too_little_shared_memory_is_told_beforehand(monkeypatch: pytest.MonkeyP
 def test_an_error_in_a_worker_arrives(make_tree: MakeTree) -> None:
     samples = class_folders(make_tree(), 0.2).train
     Path(samples.location(3)).write_bytes(b"")
-    views = TrainingViews(
-        *(samples,), scale=Scale(36, 60), crop=32, flip=True, colour_std=0.1, seed=0, decoder=Decoder.turbo
-    )
     batches = EpochBatches(samples.shards(), batch_size=4, seed=0, window=1)
     with pytest.raises(UserError, match=samples.location(3)):
-        copies(ViewLoader(views, batches, batch_size=4, num_workers=1))
+        copies(ViewLoader(training_views(samples), batches, batch_size=4, num_workers=1))

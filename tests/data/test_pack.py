@@ -49,7 +49,7 @@ def encoded(image: Image.Image, kind: str) -> bytes:
 
 def settings(source: Path, **changes: Any) -> PackConfig:
     data = DataConfig("birds", Layout.folder, str(source), 32, mean=[0.0] * 3, held_out=0.2)
-    made = PackConfig(data, str(source.parent / "packed"), images_per_shard=4, num_workers=1)
+    made = PackConfig(data, str(source.parent / "packed"), images_per_shard=4, num_threads=1)
     return replace(made, **changes)
 
 
@@ -66,9 +66,9 @@ def shards(config: PackConfig) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in Path(config.output).glob("*.tar")}
 
 
-@pytest.mark.parametrize("num_workers", [1, 2])
-def test_a_pack_is_the_data_set_itself(num_workers: int, source: Path) -> None:
-    config = settings(source, num_workers=num_workers)
+@pytest.mark.parametrize("num_threads", [1, 2])
+def test_a_pack_is_the_data_set_itself(num_threads: int, source: Path) -> None:
+    config = settings(source, num_threads=num_threads)
     loose, found = find_images(config.data), packed(config)
     assert found.classes == loose.classes
     assert found.fingerprint() == loose.fingerprint()
@@ -193,12 +193,21 @@ def test_an_image_that_cannot_be_re_encoded_is_named(source: Path) -> None:
         packed(settings(source, smallest_side=100))
 
 
-def test_a_pack_can_be_packed(source: Path) -> None:
+def test_a_pack_is_not_packed_again(source: Path) -> None:
     config = settings(source)
-    found = packed(config)
-    again = packed(settings(Path(config.output), output=str(source.parent / "again"), images_per_shard=7))
-    assert again.fingerprint() == found.fingerprint()
-    assert contents(again.train) == contents(found.train)
+    packed(config)
+    with pytest.raises(UserError, match=r"packed is a pack already; type the folder of the files"):
+        packing.pack(settings(Path(config.output), output=str(source.parent / "again")))
+
+
+def test_a_pack_of_another_version_is_refused(source: Path) -> None:
+    config = settings(source)
+    packed(config)
+    plan = Path(config.output) / "pack.json"
+    plan.write_text(plan.read_text().replace('"version": 1', '"version": 9'))
+    (Path(config.output) / "train.npz").write_bytes(b"in another layout")
+    with pytest.raises(UserError, match=r"is a pack of version 9, not 1; pack the data set anew"):
+        find_images(replace(config.data, root=config.output))
 
 
 def test_a_folder_that_cannot_be_written_is_told(source: Path, tmp_path: Path) -> None:

@@ -86,7 +86,9 @@ def test_whole_images_and_centre_crops_equal_pillows(side: int, photo: Image.Ima
 
 
 @pytest.mark.parametrize("reduction", [1, 2, 4, 8])
-@pytest.mark.parametrize("settings", [{}, {"subsampling": 0}, {"restart_marker_blocks": 3}, {"progressive": True}])
+@pytest.mark.parametrize(
+    "settings", [{}, {"subsampling": 0}, {"subsampling": 1}, {"restart_marker_blocks": 3}, {"progressive": True}]
+)
 def test_the_rows_that_are_decoded_are_those_of_the_whole_image(
     reduction: int, settings: dict[str, Any], photo: Image.Image
 ) -> None:
@@ -105,9 +107,7 @@ def test_the_rows_that_are_decoded_are_those_of_the_whole_image(
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_every_exif_orientation_is_applied(orientation: int, tmp_path: Path) -> None:
-    exif = Image.Exif()
-    exif[ORIENTATION_TAG] = orientation
-    data = encoded(smooth_picture(120, 90), exif=exif, quality=95)
+    data = encoded(smooth_picture(120, 90), exif=oriented(orientation), quality=95)
     turbo, pillow = both(data, tmp_path, lambda w, h: whole_view(w, h, 90))
     assert turbo.shape == ((120, 90, 3) if orientation > 4 else (90, 120, 3))
     assert np.array_equal(turbo, pillow)
@@ -135,10 +135,22 @@ ODD: dict[str, Callable[[Image.Image], bytes]] = {
     "damage in the middle": lambda photo: encoded(photo)[:30_000] + b"\x55" * 400 + encoded(photo)[30_400:],
     "height 0": lambda photo: with_height(encoded(photo), 0),
     "12 bits": lambda photo: encoded(photo).replace(b"\xff\xc0\x00\x11\x08", b"\xff\xc0\x00\x11\x0c"),
+    "orientation in EXIF and another in XMP": lambda photo: encoded(
+        photo, exif=oriented(1), xmp=b'<rdf:Description tiff:Orientation="6"/>'
+    ),
+    "EXIF cut off": lambda photo: encoded(photo, exif=b"Exif\0\0II*\0"),
+    "EXIF of no byte order": lambda photo: encoded(photo, exif=b"Exif\0\0XX*\0\x08\0\0\0\0\0"),
+    "nothing after the first scan's marker": lambda photo: encoded(photo)[:623] + b"\xff\xda" + jpeg.END_OF_IMAGE,
     "text": lambda photo: b"no image at all",
     "nothing": lambda photo: b"",
     "first marker alone": lambda photo: jpeg.START_OF_IMAGE + jpeg.END_OF_IMAGE,
 }
+
+
+def oriented(orientation: int) -> Image.Exif:
+    exif = Image.Exif()
+    exif[ORIENTATION_TAG] = orientation
+    return exif
 
 
 def with_height(data: bytes, height: int) -> bytes:
@@ -175,3 +187,10 @@ def test_odd_sizes(width: int, height: int, mode: str, tmp_path: Path) -> None:
         turbo, pillow = both(data, tmp_path, lambda w, h, view=view: view)  # type: ignore[misc]
         border = math.ceil(max(1, 0.5 * 224 / view.width))  # half a pixel of the image
         assert np.abs(turbo - pillow)[border:-1, border:-1].max(initial=0) <= (2 if view.reduction == 1 else 12)
+
+
+def test_images_beyond_pillows_limit_are_left_to_pillow(photo: Image.Image, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = encoded(photo)
+    for limit, known in ((640 * 427, True), (640 * 427 - 1, False), (None, True)):
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+        assert (jpeg.read_header(data) is not None) == known

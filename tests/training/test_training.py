@@ -11,11 +11,13 @@ import pytest
 import torch
 from lightning.pytorch.loggers import CSVLogger
 
+from vggsuite import devices
 from vggsuite.config import DataConfig, Distribution, Layout, RecipeConfig, TrainConfig
 from vggsuite.data.datasets import TrainingViews
 from vggsuite.data.layouts import class_folders
 from vggsuite.data.module import ImageData
 from vggsuite.data.preprocessing import Preprocessing
+from vggsuite.devices import chosen_workers
 from vggsuite.errors import UserError
 from vggsuite.models.vgg import VGG
 from vggsuite.training.callbacks import EpochLines, Losses, Stopwatch
@@ -117,6 +119,7 @@ def test_the_optimiser_is_the_papers() -> None:
     settings = configured["optimizer"].defaults
     assert isinstance(configured["optimizer"], torch.optim.SGD)
     assert (settings["momentum"], settings["weight_decay"], settings["nesterov"]) == (0.9, 5e-4, False)
+    assert settings["fused"]
 
 
 @pytest.mark.parametrize(
@@ -137,11 +140,14 @@ def test_what_a_machine_cannot_give_is_refused(changes: dict[str, Any], told: st
         check_trainer(trainer | changes, batch_size=recipe().batch_size, multirun=False)
 
 
-def train_as_a_run_does(root: Path, folder: Path, *callbacks: L.Callback, **trainer: Any) -> None:
-    """100 batches or more with a run's own Trainer."""
+def train_as_a_run_does(root: Path, folder: Path, *callbacks: L.Callback, epochs: int = 1, **trainer: Any) -> None:
+    """Training by a run's own Trainer."""
     config = DataConfig("folder", Layout.folder, str(root), 32, mean=MEAN, held_out=0.2, num_workers=0)
     settings = TrainConfig(
-        recipe=recipe(epochs=1), trainer={"accelerator": "cpu", "devices": 1} | trainer, experiment="tiny", variant=""
+        recipe=recipe(epochs=epochs),
+        trainer={"accelerator": "cpu", "devices": 1} | trainer,
+        experiment="tiny",
+        variant="",
     )
     made = make_trainer(settings, folder, [CSVLogger(folder, name="", version="")], Stopwatch())
     made.callbacks.extend(callbacks)  # type: ignore[attr-defined]
@@ -196,13 +202,14 @@ def test_the_logged_losses_are_the_means_of_the_steps(
         return loss
 
     monkeypatch.setattr(Classification, "training_step", noted)
-    train_as_a_run_does(make_tree(images=150), tmp_path / "run", accumulate_grad_batches=pieces)
+    train_as_a_run_does(make_tree(images=80), tmp_path / "run", epochs=5, accumulate_grad_batches=pieces)
     with (tmp_path / "run/metrics.csv").open() as file:
         logged = list(csv.DictReader(file))
-    (recent,) = [float(row["train/recent_loss"]) for row in logged if row["train/recent_loss"]]
-    (whole,) = [float(row["train/loss"]) for row in logged if row["train/loss"]]
-    assert recent == pytest.approx(np.mean(losses[: 50 * pieces]), rel=1e-5)
-    assert whole == pytest.approx(np.mean(losses), rel=1e-5)
+    recent = {int(row["step"]): float(row["train/recent_loss"]) for row in logged if row["train/recent_loss"]}
+    epochs = [float(row["train/loss"]) for row in logged if row["train/loss"]]
+    assert list(recent) == [49, 99, 149]  # of five epochs of 31 steps
+    assert list(recent.values()) == pytest.approx(np.reshape(losses[: 150 * pieces], (3, -1)).mean(axis=1), rel=1e-5)
+    assert epochs == pytest.approx(np.reshape(losses, (5, -1)).mean(axis=1), rel=1e-5)
 
 
 @pytest.mark.parametrize("depth", [11, 13, 16, 19])
@@ -230,3 +237,27 @@ def test_checkpointed_activations_are_not_kept() -> None:
             net(images)
         stored.append(sum(sizes))
     assert stored[1] < 0.7 * stored[0]
+
+
+def test_a_run_tells_how_long_it_waited_for_which_images() -> None:
+    watch = Stopwatch()
+    watch.seconds, watch.images, watch.seconds_waited, watch.share_by_pillow = 10.0, 1200, 3.8, 0.021
+    lines = EpochLines("tiny", watch)
+    assert (watch.images_per_second, watch.share_waited) == (120, 0.38)
+    assert lines.remarks() == ", 38% of the time waiting for them, 2% of them read by Pillow"
+    assert EpochLines("tiny", Stopwatch()).remarks() == ""
+
+
+@pytest.mark.parametrize(
+    ("asked", "accelerator", "threads", "workers"), [(3, "cpu", 1, 3), (0, "gpu", 4, 0), (None, "cpu", 1, 0)]
+)
+def test_the_number_of_workers(asked: int | None, accelerator: str, threads: int, workers: int) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    assert chosen_workers(asked, {"accelerator": accelerator, "devices": 2}) == workers
+    torch.set_num_threads(before)
+
+
+def test_a_gpu_has_its_share_of_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "cpu_count", lambda: 16)
+    assert [chosen_workers(None, {"accelerator": "gpu", "devices": n}) for n in (1, 2, 16)] == [15, 7, 1]

@@ -2,6 +2,7 @@
 index)."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from torch.utils.data import Dataset, Sampler
 
 from vggsuite.config import Decoder
 from vggsuite.data import views
-from vggsuite.data.pictures import read_view
+from vggsuite.data.pictures import Choose, read_view
 from vggsuite.data.samples import Samples
 from vggsuite.data.scale import Scale
 
@@ -31,22 +32,14 @@ class TrainingViews:
         self.colour_std, self.seed, self.decoder = colour_std, seed, decoder
 
     def fill(self, pixels: Tensor, positions: Sequence[Position]) -> tuple[int, Tensor, Tensor]:
-        """Write the views at `positions` to `pixels`, uint8 [N, crop, crop, 3]; return by how many Pillow was needed,
-        the RGB shifts [N, 3] in grey levels, and the labels [N]."""
-        colours = np.empty((len(positions), 3))
-        num_by_pillow = 0
-        for place, (epoch, index) in enumerate(positions):
-            rng = np.random.default_rng((self.seed, epoch, index))
-            colours[place] = rng.standard_normal(3)
-
-            def draw(width: int, height: int, rng: np.random.Generator = rng) -> views.View:
-                return views.random_view(width, height, rng, scale=self.scale, crop=self.crop, flip=self.flip)
-
-            view, by = read_view(self.samples, index, self.decoder, draw)
-            pixels[place].numpy()[:] = view
-            num_by_pillow += by == Decoder.pillow
-        shifts = torch.from_numpy(views.colour_shifts(colours, self.colour_std))
-        return num_by_pillow, shifts, labels_at(self.samples, [index for _, index in positions])
+        """Write the views at `positions` to `pixels`; see `fill`. Further: RGB shifts [N, 3] in grey levels, labels."""
+        indices = [index for _, index in positions]
+        draws = [np.random.default_rng((self.seed, *position)) for position in positions]
+        colours = np.array([rng.standard_normal(3) for rng in draws])
+        random_view = partial(views.random_view, scale=self.scale, crop=self.crop, flip=self.flip)
+        choices = [partial(random_view, rng=rng) for rng in draws]
+        count, labels = fill(pixels, self.samples, indices, choices, self.decoder)
+        return count, torch.from_numpy(views.colour_shifts(colours, self.colour_std)), labels
 
 
 class CentreCrops:
@@ -56,16 +49,25 @@ class CentreCrops:
         self.samples, self.side, self.crop, self.decoder = samples, side, crop, decoder
 
     def fill(self, pixels: Tensor, indices: Sequence[int]) -> tuple[int, Tensor]:
-        """Write the crops at `indices` to `pixels`, uint8 [N, crop, crop, 3]; return by how many Pillow was needed,
-        and the labels [N]."""
-        num_by_pillow = 0
-        for place, index in enumerate(indices):
-            view, by = read_view(
-                self.samples, index, self.decoder, lambda w, h: views.centre_view(w, h, self.side, self.crop)
-            )
-            pixels[place].numpy()[:] = view
-            num_by_pillow += by == Decoder.pillow
-        return num_by_pillow, labels_at(self.samples, indices)
+        """Write the crops at `indices` to `pixels`; see `fill`."""
+        central = partial(views.centre_view, side=self.side, crop=self.crop)
+        return fill(pixels, self.samples, indices, [central] * len(indices), self.decoder)
+
+
+def fill(
+    pixels: Tensor, samples: Samples, indices: Sequence[int], choices: Sequence[Choose], decoder: Decoder
+) -> tuple[int, Tensor]:
+    """Write what each of `choices` takes of the image of `samples` at the same place of `indices` to `pixels`, uint8
+    [N, crop, crop, 3].
+
+    Returns:
+        for how many images Pillow was needed though `decoder` is another, and the labels [N].
+    """
+    count = 0
+    for place, index, choose in zip(pixels.numpy(), indices, choices, strict=True):
+        place[:], by = read_view(samples, index, decoder, choose)
+        count += by != decoder
+    return count, torch.from_numpy(samples.labels[list(indices)])
 
 
 class WholeImages(Dataset[tuple[Tensor, int]]):
@@ -78,23 +80,18 @@ class WholeImages(Dataset[tuple[Tensor, int]]):
         return len(self.samples)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        pixels, _ = read_view(self.samples, index, self.decoder, lambda w, h: views.whole_view(w, h, self.side))
+        pixels, _ = read_view(self.samples, index, self.decoder, partial(views.whole_view, side=self.side))
         return torch.from_numpy(pixels), index
-
-
-def labels_at(samples: Samples, indices: Sequence[int]) -> Tensor:
-    return torch.from_numpy(samples.labels[list(indices)])
 
 
 class EpochBatches(Sampler[list[Position]]):
     """The batches of (epoch, index) of one device: its part of every global batch of a fresh order each epoch, in
     `accumulate` equal pieces. An incomplete last one is left out.
 
-    Images that lie each in a file of its own, in one shard as it were, are shuffled thoroughly, and the global batches
-    are the same for any number of devices and pieces. Of images in several shards the order of the shards is drawn,
-    each node takes as many images of them as the others, one shard after the other, and shuffles `window` images at a
-    time, so that it reads few shards at once and, but for one where its part ends, none that another node reads. Then
-    the global batches are the same for any number of devices of a node.
+    Images in files of their own, or in one shard, are shuffled whole; global batches are then the same for any number
+    of devices, nodes and pieces. Of several shards the order is drawn; each node takes an equal, contiguous part of
+    that sequence and shuffles `window` images of it at a time. It thus reads few shards at once, none of them another
+    node's but where parts meet; global batches are the same for any number of devices of a node.
 
     Args:
         shards: the indices of the images of each.
@@ -147,7 +144,7 @@ class EpochBatches(Sampler[list[Position]]):
             yield [(self.epoch, index) for index in ours[piece :: self.accumulate].tolist()]
 
     def order(self, part: int) -> np.ndarray:
-        """The indices that all batches of this epoch take from a part of the images."""
+        """The images of a node's part in this epoch, of which its batches are taken: int64 [images of the part]."""
         rng = np.random.default_rng((self.seed, self.epoch))
         sequence = np.concatenate([self.shards[shard] for shard in rng.permutation(len(self.shards))])
         length = len(sequence) // self.num_parts

@@ -18,17 +18,7 @@ def find_images(config: DataConfig, *, val_only: bool = False) -> ImageSet:
         UserError: where nothing is found, or not what `config` expects.
     """
     root = Path(config.root).expanduser()
-    match config.layout:
-        case _ if is_pack(root):
-            images = read_pack(root, val_only=val_only)
-        case Layout.digits:
-            root = root / f"v{VERSION}"
-            embed_digits(root)
-            images = layouts.imagenet(root, val_only=val_only)
-        case Layout.imagenet:
-            images = layouts.imagenet(root, val_only=val_only)
-        case Layout.folder:
-            images = layouts.class_folders(root, config.val_fraction, val_only=val_only)
+    images = read_pack(root, val_only=val_only) if is_pack(root) else find_files(config, root, val_only=val_only)
     found = {"classes": len(images.classes), "train": len(images.train), "val": len(images.val)}
     for part, expected in config.expected.items():
         if found[part] != expected and not (val_only and part == "train"):
@@ -37,3 +27,16 @@ def find_images(config: DataConfig, *, val_only: bool = False) -> ImageSet:
                 f"it, or say that this is meant: data.expected.{part}={found[part]}."
             )
     return images
+
+
+def find_files(config: DataConfig, root: Path, *, val_only: bool) -> ImageSet:
+    """The images in files of their own below `root`."""
+    match config.layout:
+        case Layout.digits:
+            root = root / f"v{VERSION}"
+            embed_digits(root)
+            return layouts.imagenet(root, val_only=val_only)
+        case Layout.imagenet:
+            return layouts.imagenet(root, val_only=val_only)
+        case Layout.folder:
+            return layouts.class_folders(root, config.val_fraction, val_only=val_only)

@@ -1,6 +1,7 @@
 """Decoding no more of a JPEG than a view needs: fewer rows, or fewer pixels of all."""
 
-import re
+import io
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -11,8 +12,6 @@ from vggsuite.data.images import ORIENTATION_TAG, TRANSPOSED_ORIENTATIONS
 
 START_OF_IMAGE, END_OF_IMAGE = b"\xff\xd8", b"\xff\xd9"
 BASELINE, EXTENDED, PROGRESSIVE, START_OF_SCAN, APP1 = 0xC0, 0xC1, 0xC2, 0xDA, 0xE1
-EXIF = b"Exif\0\0"
-XMP_ORIENTATION = re.compile(rb"tiff:Orientation(?:=\"|>)([0-9])")
 
 
 class Header(NamedTuple):
@@ -42,41 +41,40 @@ def read_header(data: bytes) -> Header | None:
     """The header of a complete JPEG of 8 bits, in grey or of three colours; None of anything else."""
     if not (data.startswith(START_OF_IMAGE) and data.endswith(END_OF_IMAGE)):
         return None
-    at, orientation, frame = 2, 1, None
-    while at + 4 <= len(data) and data[at] == 0xFF:
-        marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
-        if marker == APP1:
-            orientation = orientation_of(data[at + 4 : at + 2 + length]) or orientation
-        elif marker in (BASELINE, EXTENDED, PROGRESSIVE):
-            frame = at
-        elif marker == START_OF_SCAN:
-            return header_of(data, frame, orientation, scanned=data[at + 4]) if frame else None
-        at += 2 + length
+    at, frame, described = 2, None, False
+    try:
+        while data[at] == 0xFF:
+            marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
+            if marker == START_OF_SCAN:
+                return header_of(data, frame, scanned=data[at + 4], described=described) if frame else None
+            if marker in (BASELINE, EXTENDED, PROGRESSIVE):
+                frame = at
+            described |= marker == APP1
+            at += 2 + length
+    except IndexError:  # the file ends before its header
+        pass
     return None
 
 
-def header_of(data: bytes, frame: int, orientation: int, scanned: int) -> Header | None:
-    """The header of a JPEG whose frame header begins at `frame`, and whose first scan has `scanned` components."""
+def header_of(data: bytes, frame: int, *, scanned: int, described: bool) -> Header | None:
+    """The header of a JPEG whose frame header begins at `frame`, whose first scan has `scanned` components, and which
+    is `described` by EXIF or XMP."""
     precision, components = data[frame + 4], data[frame + 9]
     height, width = (int.from_bytes(data[frame + at : frame + at + 2], "big") for at in (5, 7))
-    too_large = width * height > (Image.MAX_IMAGE_PIXELS or 0)  # Pillow warns of these, or refuses them
+    too_large = width * height > (Image.MAX_IMAGE_PIXELS or math.inf)  # Pillow warns of these, or refuses them
     if precision != 8 or components not in (1, 3) or not width or not height or too_large:
         return None
     vertical = max(data[frame + 11 + 3 * component] & 15 for component in range(components))
     in_order = data[frame + 1] != PROGRESSIVE and scanned == components
+    orientation = orientation_of(data) if described else 1
     return Header(width, height, orientation, 8 * vertical if in_order else 0, frame + 5)
 
 
-def orientation_of(segment: bytes) -> int | None:
-    """The orientation that an APP1 segment tells, 1 to 8; None if it tells none."""
-    if segment.startswith(EXIF):
-        exif = Image.Exif()
-        exif.load(segment)
-        found = exif.get(ORIENTATION_TAG)
-    else:
-        match = XMP_ORIENTATION.search(segment)
-        found = int(match[1]) if match else None
-    return found if found in range(1, 9) else None
+def orientation_of(data: bytes) -> int:
+    """The orientation that EXIF or XMP tells, as Pillow finds it; 1 if they tell none."""
+    with Image.open(io.BytesIO(data)) as image:
+        found: int = image.getexif().get(ORIENTATION_TAG, 1)
+    return found if found in range(1, 9) else 1
 
 
 def decode_upright(data: bytes, header: Header, *, rows: int, reduction: int) -> np.ndarray:

@@ -1,6 +1,7 @@
 """A data loader whose workers write pixels where the main process reads them."""
 
 import shutil
+import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from vggsuite.errors import UserError
 
 PREFETCH = 2  # batches that a worker may be ahead
 SHARED_MEMORY = Path("/dev/shm")
+FORK = "fork" if sys.platform == "linux" else None  # shares what there is; elsewhere it is copied to each worker
 
 
 class Views(Protocol):
@@ -23,8 +25,8 @@ class Views(Protocol):
     crop: int
 
     def fill(self, pixels: Tensor, positions: Sequence[Any]) -> tuple[Any, ...]:
-        """Write the views at `positions` to `pixels`, uint8 [N, crop, crop, 3]; return by how many Pillow was needed,
-        and the rest of the batch."""
+        """Write the views at `positions` to `pixels`, uint8 [N, crop, crop, 3]; return for how many Pillow was
+        needed though another decoder was asked for, and the rest of the batch."""
 
 
 class Slot(NamedTuple):
@@ -39,15 +41,15 @@ class Ring:
     """Pixels of batches in memory that all workers share, some slots for each, used in turn: what would be sent from
     process to process is written once, to pages that are there already.
 
-    A worker is at most `PREFETCH` batches ahead, so that a slot is written again only when two more batches of its
-    worker have been asked for.
+    A worker is at most `PREFETCH` batches ahead, so that a slot is written again only when another batch has been asked
+    for.
 
     Raises:
         UserError: where the system allows less shared memory.
     """
 
     def __init__(self, num_workers: int, batch_size: int, crop: int) -> None:
-        shape = (num_workers, PREFETCH + 2, batch_size, crop, crop, 3)
+        shape = (num_workers, PREFETCH + 1, batch_size, crop, crop, 3)
         require_shared_memory(torch.Size(shape).numel(), num_workers)
         self.pixels = torch.empty(shape, dtype=torch.uint8).share_memory_()
         self.used = 0  # by the worker that this copy of the object lives in
@@ -88,13 +90,12 @@ class ViewLoader(DataLoader[tuple[Any, ...]]):
         batches: their positions, batch by batch.
         batch_size: the largest of them.
         num_workers: processes, of one thread each, that read ahead; 0 for none.
-        persistent: whether the workers stay for the next epoch.
         pinned: whether batches are copied to page-locked memory, from which a GPU fetches them by itself.
 
     Attributes:
         seconds_waited: how long batches were waited for.
         num_images: how many images were loaded.
-        num_by_pillow: of those, how many Pillow had to decode though another decoder was asked for.
+        num_by_pillow: of those, for how many Pillow was needed though another decoder was asked for.
     """
 
     def __init__(
@@ -104,7 +105,6 @@ class ViewLoader(DataLoader[tuple[Any, ...]]):
         *,
         batch_size: int,
         num_workers: int,
-        persistent: bool = True,
         pinned: bool = False,
     ) -> None:
         self.ring = Ring(num_workers, batch_size, views.crop) if num_workers else None
@@ -115,9 +115,10 @@ class ViewLoader(DataLoader[tuple[Any, ...]]):
             Filled(views, self.ring),
             batch_sampler=batches,
             num_workers=num_workers,
-            collate_fn=as_it_is,
+            collate_fn=tuple,
+            multiprocessing_context=FORK if num_workers else None,
             prefetch_factor=PREFETCH if num_workers else None,
-            persistent_workers=persistent and num_workers > 0,
+            persistent_workers=num_workers > 0,
         )
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:  # type: ignore[override]
@@ -155,10 +156,6 @@ class ViewLoader(DataLoader[tuple[Any, ...]]):
         return batch[0].permute(0, 3, 1, 2), *batch[1:]
 
 
-def as_it_is(batch: Any) -> Any:
-    return batch
-
-
 def require_shared_memory(num_bytes: int, num_workers: int) -> None:
     """Make sure that the system allows as much shared memory: a process that touches more is killed.
 
@@ -169,5 +166,5 @@ def require_shared_memory(num_bytes: int, num_workers: int) -> None:
         raise UserError(
             f"data.num_workers={num_workers} needs {num_bytes / 1e9:.1f} GB of shared memory and {SHARED_MEMORY} has "
             f"{free / 1e9:.1f} GB; allowed: fewer workers (data.num_workers={num_workers * free // num_bytes}), or "
-            "more of it (docker run --shm-size=8g)."
+            f"more of it (docker run --shm-size={num_bytes})."
         )

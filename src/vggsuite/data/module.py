@@ -1,6 +1,7 @@
 """One data module for every data set: splits off the held-out slice, and serves views of the images."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import lightning as L
@@ -59,8 +60,9 @@ class ImageData(L.LightningDataModule):
     def train_dataloader(self) -> ViewLoader:
         """Batches of (uint8 [N, 3, crop, crop], RGB shift [N, 3], labels [N]), N the device's part of a batch."""
         config = self.config
+        one_by_one = config.shuffle_window < len(self.train)  # else shards are read all over
         views = TrainingViews(
-            self.train,
+            replace(self.train, read_ahead=one_by_one),
             scale=self.scale,
             crop=config.crop,
             flip=config.flip,

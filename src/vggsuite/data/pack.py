@@ -27,9 +27,11 @@ def pack(config: PackConfig) -> None:
     every shard is a sample of all classes.
 
     Raises:
-        UserError: for a source that training would refuse, an image that cannot be re-encoded, and a folder that holds
-            another pack or cannot be written.
+        UserError: for a source that training would refuse or that is a pack, an image that cannot be re-encoded, and a
+            folder that holds another pack or cannot be written.
     """
+    if is_pack(Path(config.data.root).expanduser()):
+        raise UserError(f"data.root={config.data.root} is a pack already; type the folder of the files themselves.")
     source, folder = find_images(config.data), Path(config.output)
     plan = make_plan(config, source)
     with exclusive(folder):
@@ -75,7 +77,7 @@ def pack_split(config: PackConfig, folder: Path, split: str, samples: Samples) -
     encode = functools.partial(re_encoded, side=side, quality=config.quality) if side else as_it_is
     jobs = (delayed(write_shard)(file, part, samples, encode) for file, part in todo)
     with tqdm(total=sum(len(part) for _, part in todo), desc=split, unit="image", disable=None) as bar:
-        written = Parallel(config.num_workers or cpu_count(), prefer="threads", return_as="generator")(jobs)
+        written = Parallel(config.num_threads or cpu_count(), prefer="threads", return_as="generator")(jobs)
         for (_, part), _ in zip(todo, written, strict=True):
             bar.update(len(part))
     if todo or not (folder / f"{split}.npz").is_file():
@@ -100,8 +102,8 @@ def re_encoded(samples: Samples, index: int, *, side: int, quality: int) -> byte
     """
     if min(samples.size(index)) <= side:
         return as_it_is(samples, index)
+    result = io.BytesIO()
     with naming_unreadable(samples.location(index)), samples.open(index) as file:
         image = decode(file)
-    result = io.BytesIO()
-    image.resize(rescaled_size(*image.size, side), Image.Resampling.LANCZOS).save(result, "JPEG", quality=quality)
+        image.resize(rescaled_size(*image.size, side), Image.Resampling.LANCZOS).save(result, "JPEG", quality=quality)
     return result.getvalue()

@@ -76,7 +76,7 @@ def write_shard(file: Path, entries: np.ndarray, samples: Samples, encode: Calla
     with replacing(file) as stream, tarfile.open(fileobj=stream, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for entry in entries:
             data = encode(samples, entry)
-            add(tar, f"{entry:09d}{Path(samples.location(entry)).suffix.lower()}", data)
+            add(tar, f"{entry:09d}{Path(samples.name(entry)).suffix.lower()}", data)
             offsets.append(tar.offset - padded(len(data)))
             sizes.append(len(data))
             add(tar, f"{entry:09d}.cls", str(samples.labels[entry]).encode())
@@ -86,7 +86,7 @@ def write_shard(file: Path, entries: np.ndarray, samples: Samples, encode: Calla
         offset=np.array(offsets),
         size=np.array(sizes),
         num_bytes=file.stat().st_size,
-        sha256=digest(file),
+        sha256=sha256_of(file),
     )
 
 
@@ -95,7 +95,7 @@ def is_complete(file: Path, *, verify: bool) -> bool:
     if not index_file(file).is_file() or not file.is_file():
         return False
     with np.load(index_file(file)) as index:
-        return file.stat().st_size == index["num_bytes"] and (not verify or digest(file) == str(index["sha256"]))
+        return file.stat().st_size == index["num_bytes"] and (not verify or sha256_of(file) == str(index["sha256"]))
 
 
 def add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
@@ -114,7 +114,7 @@ def index_file(shard: Path) -> Path:
     return shard.with_suffix(".npz")
 
 
-def digest(file: Path) -> str:
+def sha256_of(file: Path) -> str:
     """SHA-256 of a file."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
@@ -164,9 +164,9 @@ def read_pack(folder: Path, *, val_only: bool = False) -> ImageSet:
     """The data set packed in `folder`, or its validation images alone.
 
     Raises:
-        UserError: as `read_split`.
+        UserError: as `read_plan` and `read_split`.
     """
-    train = NO_IMAGES if val_only else read_split(folder, "train")
     plan = read_plan(folder)
+    train = NO_IMAGES if val_only else read_split(folder, "train")
     re_encoded = {"smallest_side": plan.smallest_side, "quality": plan.quality} if plan.smallest_side else None
     return ImageSet(folder, plan.classes, train, read_split(folder, "val"), re_encoded)

@@ -1,4 +1,4 @@
-"""Encoded images and their labels: what a loader's processes share instead of lists of their own."""
+"""Encoded images and their labels, in arrays: a forked worker shares them, where it would copy lists of objects."""
 
 import io
 import os
@@ -12,8 +12,8 @@ import numpy as np
 
 from vggsuite.data.images import image_size, naming_unreadable
 
-OPEN_SHARDS = 512  # in each process; a system allows 1,024 open files or more
-READ_AHEAD = 2**20  # bytes; Linux takes no more advice at a time
+OPEN_SHARDS = 128  # in each process; systems allow 256 open files or more
+ADVICE = 2**17  # bytes; of more at a time Linux may take only the beginning
 
 
 class Store(Protocol):
@@ -25,9 +25,6 @@ class Store(Protocol):
     def location(self, entry: int) -> str:
         """Where it is, for a person."""
 
-    def __len__(self) -> int:
-        """How many images there are."""
-
     def open(self, entry: int, *, ahead: bool) -> BinaryIO:
         """Its encoded bytes, from the first one on; `ahead` says that its neighbours will be wanted soon."""
 
@@ -35,7 +32,7 @@ class Store(Protocol):
         """How many they are."""
 
     def shards(self, entries: np.ndarray) -> list[np.ndarray]:
-        """The positions in `entries` that lie in each file which is best read as a whole, in the order of the files."""
+        """The positions in `entries` of the images in each shard; all in one where every image is a file."""
 
 
 class Files:
@@ -56,9 +53,6 @@ class Files:
     def location(self, entry: int) -> str:
         return str(self.root / self.name(entry))
 
-    def __len__(self) -> int:
-        return len(self.names)
-
     def open(self, entry: int, *, ahead: bool) -> BinaryIO:
         return open(self.location(entry), "rb")
 
@@ -78,14 +72,14 @@ class Shards:
         names: of the images.
         shard: of each image, the number of its file.
         offset: of each image, its first byte there.
-        size: of each image, its bytes.
+        length: of each image, its bytes.
     """
 
     files: Sequence[Path]
     names: np.ndarray
     shard: np.ndarray
     offset: np.ndarray
-    size: np.ndarray
+    length: np.ndarray
 
     def name(self, entry: int) -> str:
         return str(self.names[entry])
@@ -93,15 +87,12 @@ class Shards:
     def location(self, entry: int) -> str:
         return f"{self.files[self.shard[entry]]}:{self.name(entry)}"
 
-    def __len__(self) -> int:
-        return len(self.names)
-
     def open(self, entry: int, *, ahead: bool) -> BinaryIO:
         file = open_shard(self.files[self.shard[entry]], ahead)
         return io.BytesIO(os.pread(file.fileno(), self.num_bytes(entry), int(self.offset[entry])))
 
     def num_bytes(self, entry: int) -> int:
-        return int(self.size[entry])
+        return int(self.length[entry])
 
     def shards(self, entries: np.ndarray) -> list[np.ndarray]:
         shard = self.shard[entries]
@@ -114,8 +105,8 @@ def open_shard(path: Path, ahead: bool) -> BinaryIO:
     """The file at `path`, open, and with `ahead` all of it on its way into the page cache, in one sweep."""
     file = path.open("rb", buffering=0)
     if ahead and hasattr(os, "posix_fadvise"):
-        for start in range(0, os.fstat(file.fileno()).st_size, READ_AHEAD):
-            os.posix_fadvise(file.fileno(), start, READ_AHEAD, os.POSIX_FADV_WILLNEED)
+        for start in range(0, os.fstat(file.fileno()).st_size, ADVICE):
+            os.posix_fadvise(file.fileno(), start, ADVICE, os.POSIX_FADV_WILLNEED)
     return file
 
 
@@ -127,11 +118,13 @@ class Samples:
         store: where the images are.
         entries: int64 [N], their numbers in the store.
         labels: int64 [N].
+        read_ahead: whether images of one shard are wanted one after the other.
     """
 
     store: Store
     entries: np.ndarray
     labels: np.ndarray
+    read_ahead: bool = False
 
     @classmethod
     def all_of(cls, store: Store, labels: Sequence[int] | np.ndarray) -> "Samples":
@@ -148,7 +141,7 @@ class Samples:
 
     def open(self, index: int) -> BinaryIO:
         """The encoded image as a file."""
-        return self.store.open(self.entries[index], ahead=2 * len(self) > len(self.store))
+        return self.store.open(self.entries[index], ahead=self.read_ahead)
 
     def size(self, index: int) -> tuple[int, int]:
         """Width and height of the upright image.
@@ -159,12 +152,16 @@ class Samples:
         with naming_unreadable(self.location(index)), self.open(index) as file:
             return image_size(file)
 
+    def name(self, index: int) -> str:
+        """What the image is called: its path below the data set's root."""
+        return self.store.name(self.entries[index])
+
     def location(self, index: int) -> str:
         """Where the image is, for a person."""
         return self.store.location(self.entries[index])
 
     def names(self) -> list[str]:
-        """What the images are called: their paths below the data set's root."""
+        """What all images are called."""
         return [self.store.name(entry) for entry in self.entries]
 
     def num_bytes(self) -> list[int]:
@@ -172,8 +169,7 @@ class Samples:
         return [self.store.num_bytes(entry) for entry in self.entries]
 
     def shards(self) -> list[np.ndarray]:
-        """The indices of the images in each file that is best read as a whole; all as one where every image is a
-        file."""
+        """The indices of the images in each shard; all in one where every image is a file."""
         return self.store.shards(self.entries)
 
 

@@ -23,7 +23,7 @@ from vggsuite.data.layouts import ImageSet
 from vggsuite.data.preprocessing import Preprocessing
 from vggsuite.evaluation import inference
 from vggsuite.evaluation.metrics import confusion_matrix, errors, per_class, rank_of_label
-from vggsuite.files import exclusive
+from vggsuite.files import exclusive, write_atomically
 from vggsuite.models.vgg import VGG
 from vggsuite.protocol import Protocol
 from vggsuite.results.environment import environment, git, peak_memory
@@ -35,7 +35,6 @@ from vggsuite.results.record import (
     as_member,
     current_evaluation,
     evaluation_folder,
-    write_atomically,
     write_evaluation,
 )
 

@@ -39,9 +39,15 @@ class VGG(nn.Module):
         padding: what convolutions see beyond the border: "zeros" (the paper), or the nearest pixel ("replicate"),
             which a small crop's border differs less by from a place inside a larger image.
 
+    Attributes:
+        checkpoint_activations: whether training keeps the maps between blocks alone, and the backward pass computes
+            those within a block once more.
+
     Raises:
         UserError: for a combination that no net has.
     """
+
+    checkpoint_activations = False
 
     def __init__(
         self,
@@ -60,7 +66,6 @@ class VGG(nn.Module):
         super().__init__()
         blocks = block_kernels(depth, conv1x1=conv1x1)
         self.crop, self.batch_norm = crop, batch_norm
-        self.checkpoint_activations = False
         self.stride = 2**num_pools
         self.map_side = crop // self.stride
         if self.map_side == 0:
@@ -93,8 +98,7 @@ class VGG(nn.Module):
         return scores
 
     def maps(self, images: Tensor) -> Tensor:
-        """The last feature maps. Where `checkpoint_activations` is set, training keeps the maps between blocks alone,
-        and the backward pass computes those within a block once more."""
+        """The last feature maps [N, C, H, W]."""
         if not (self.training and self.checkpoint_activations):
             maps: Tensor = self.features(images)
             return maps

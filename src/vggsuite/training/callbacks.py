@@ -21,7 +21,7 @@ class Stopwatch(Callback):
         images: on all devices.
         seconds_waited: of them, how long the first device's process waited for images. (A GPU has work left meanwhile;
             where this is much, it has none.)
-        share_by_pillow: of the images, for which Pillow was needed though another decoder was asked for.
+        share_by_pillow: of the images, those for which Pillow was needed though another decoder was asked for.
     """
 
     def __init__(self) -> None:
@@ -57,7 +57,8 @@ class Losses(Callback):
     `train/recent_loss`. Other steps log nothing: it would cost Lightning a millisecond each, and a GPU a wait."""
 
     def __init__(self) -> None:
-        self.losses: list[Tensor] = []
+        self.losses: list[Tensor] = []  # of the epoch
+        self.recent: list[Tensor] = []  # since the last that was logged, which may be an epoch ago
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.losses.clear()
@@ -65,11 +66,13 @@ class Losses(Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        self.losses.append(outputs["loss"] * trainer.accumulate_grad_batches)  # Lightning has divided it
-        every = trainer.log_every_n_steps * trainer.accumulate_grad_batches  # type: ignore[attr-defined]
-        if len(self.losses) % every == 0:
-            recent = torch.stack(self.losses[-every:]).mean()
-            pl_module.log("train/recent_loss", recent, on_step=True, on_epoch=False, sync_dist=True)
+        loss = outputs["loss"] * trainer.accumulate_grad_batches  # Lightning has divided it
+        self.losses.append(loss)
+        self.recent.append(loss)
+        if len(self.recent) == trainer.log_every_n_steps * trainer.accumulate_grad_batches:  # type: ignore[attr-defined]
+            mean = torch.stack(self.recent).mean()
+            pl_module.log("train/recent_loss", mean, on_step=True, on_epoch=False, sync_dist=True)
+            self.recent.clear()
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         pl_module.log("train/loss", torch.stack(self.losses).mean(), sync_dist=True)
