@@ -1,19 +1,29 @@
 """Reading an image as the 8-bit RGB picture a person would see, whatever its mode: the reference path, by Pillow."""
 
 import os
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from vggsuite.errors import UserError, first_line
 
 SIXTEEN_BIT_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 ORIENTATION_TAG = 0x0112
 TRANSPOSED_ORIENTATIONS = (5, 6, 7, 8)
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 def read_image(path: str | os.PathLike[str]) -> Image.Image:
@@ -32,7 +42,17 @@ def decode(file: BinaryIO) -> Image.Image:
     """The image in `file`, as `read_image` gives it."""
     with Image.open(file) as image:
         image.load()
-        return to_rgb(ImageOps.exif_transpose(image))
+        turn = UPRIGHT.get(orientation_of(image))
+        return to_rgb(image if turn is None else image.transpose(turn))
+
+
+def orientation_of(image: Image.Image) -> int:
+    """The orientation that EXIF or XMP tells, 1 to 8; 1, upright, if they tell none or cannot be read."""
+    try:
+        found: int = image.getexif().get(ORIENTATION_TAG, 1)
+    except (OSError, SyntaxError, ValueError, TypeError, LookupError, OverflowError, struct.error):  # Pillow's, of EXIF
+        return 1
+    return found if found in range(1, 9) else 1
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -47,8 +67,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
 def image_size(file: BinaryIO) -> tuple[int, int]:
     """Width and height in pixels of the upright image in `file`, from its header."""
     with Image.open(file) as image:
-        turned = image.getexif().get(ORIENTATION_TAG) in TRANSPOSED_ORIENTATIONS
-        return image.size[::-1] if turned else image.size
+        return image.size[::-1] if orientation_of(image) in TRANSPOSED_ORIENTATIONS else image.size
 
 
 @contextmanager

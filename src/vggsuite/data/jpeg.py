@@ -2,15 +2,18 @@
 
 import io
 import math
+import re
 from typing import NamedTuple
 
 import numpy as np
 import simplejpeg
 from PIL import Image
 
-from vggsuite.data.images import ORIENTATION_TAG, TRANSPOSED_ORIENTATIONS
+from vggsuite.data.images import TRANSPOSED_ORIENTATIONS, orientation_of
 
 START_OF_IMAGE, END_OF_IMAGE = b"\xff\xd8", b"\xff\xd9"
+ROWS_LEFT = re.compile("extraneous bytes before marker 0xd[0-79]")  # what a decoder says that is told of fewer rows
+MAX_SIDE = 65_500  # of libjpeg
 BASELINE, EXTENDED, PROGRESSIVE, START_OF_SCAN, APP1 = 0xC0, 0xC1, 0xC2, 0xDA, 0xE1
 
 
@@ -62,42 +65,44 @@ def header_of(data: bytes, frame: int, *, scanned: int, described: bool) -> Head
     precision, components = data[frame + 4], data[frame + 9]
     height, width = (int.from_bytes(data[frame + at : frame + at + 2], "big") for at in (5, 7))
     too_large = width * height > (Image.MAX_IMAGE_PIXELS or math.inf)  # Pillow warns of these, or refuses them
-    if precision != 8 or components not in (1, 3) or not width or not height or too_large:
+    if (
+        precision != 8
+        or components not in (1, 3)
+        or min(width, height) < 1
+        or max(width, height) > MAX_SIDE
+        or too_large
+    ):
         return None
     vertical = max(data[frame + 11 + 3 * component] & 15 for component in range(components))
     in_order = data[frame + 1] != PROGRESSIVE and scanned == components
-    orientation = orientation_of(data) if described else 1
+    orientation = 1
+    if described:
+        with Image.open(io.BytesIO(data)) as image:
+            orientation = orientation_of(image)
     return Header(width, height, orientation, 8 * vertical if in_order else 0, frame + 5)
-
-
-def orientation_of(data: bytes) -> int:
-    """The orientation that EXIF or XMP tells, as Pillow finds it; 1 if they tell none."""
-    with Image.open(io.BytesIO(data)) as image:
-        found: int = image.getexif().get(ORIENTATION_TAG, 1)
-    return found if found in range(1, 9) else 1
 
 
 def decode_upright(data: bytes, header: Header, *, rows: int, reduction: int) -> np.ndarray:
     """The first `rows` rows of the upright image or more, `reduction` (1, 2, 4 or 8) times smaller: uint8 [H, W, 3].
 
-    What is decoded equals, to the bit, its part of the whole image. Damage that a decoder can mend it mends, as
-    Pillow does.
+    What is decoded equals, to the bit, its part of the whole image.
 
     Raises:
-        ValueError: for what cannot be decoded.
+        ValueError: for what cannot be decoded, or is damaged in what is decoded.
     """
-    height = header.height
+    height, cut = header.height, False
     if header.orientation == 1 and header.rows_at_a_time:
         needed = rows + 1  # colours are interpolated with those of the row below
         height = min(height, -(-needed // header.rows_at_a_time) * header.rows_at_a_time)
+        cut = height < header.height
         data = b"".join((data[: header.height_at], height.to_bytes(2, "big"), data[header.height_at + 2 :]))
-    pixels: np.ndarray = simplejpeg.decode_jpeg(
-        data,
-        min_width=-(-header.width // reduction),
-        min_height=-(-height // reduction),
-        min_factor=reduction,
-        strict=False,
-    )
+    size = -(-height // reduction), -(-header.width // reduction)
+    pixels = np.empty((*size, 3), np.uint8)
+    try:
+        simplejpeg.decode_jpeg(data, min_height=size[0], min_width=size[1], min_factor=reduction, buffer=pixels)
+    except ValueError as error:
+        if not (cut and ROWS_LEFT.search(str(error))):
+            raise
     return upright(pixels, header.orientation)
 
 

@@ -123,9 +123,9 @@ class ViewLoader(DataLoader[tuple[Any, ...]]):
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:  # type: ignore[override]
         self.num_taken = getattr(self.batch_sampler, "num_skipped", 0)
+        started = time.perf_counter()
         batches = super().__iter__()
         while True:
-            started = time.perf_counter()
             loaded = next(batches, None)
             self.seconds_waited += time.perf_counter() - started
             if loaded is None:
@@ -133,10 +133,11 @@ class ViewLoader(DataLoader[tuple[Any, ...]]):
                 return
             self.num_taken += 1
             yield self.handed_over(*loaded)
+            started = time.perf_counter()
 
     def state_dict(self) -> dict[str, int]:
         """How far the epoch is. Lightning saves it with the run's state."""
-        return {"num_taken": self.num_taken}
+        return {"num_taken": self.num_taken % max(1, len(self))}  # a whole epoch may be left just before its end
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Let the next epoch begin where `state` was taken."""
@@ -164,7 +165,7 @@ def require_shared_memory(num_bytes: int, num_workers: int) -> None:
     """
     if SHARED_MEMORY.is_dir() and (free := shutil.disk_usage(SHARED_MEMORY).free) < num_bytes:
         raise UserError(
-            f"data.num_workers={num_workers} needs {num_bytes / 1e9:.1f} GB of shared memory and {SHARED_MEMORY} has "
-            f"{free / 1e9:.1f} GB; allowed: fewer workers (data.num_workers={num_workers * free // num_bytes}), or "
+            f"data.num_workers={num_workers} needs {num_bytes / 1e6:.0f} MB of shared memory and {SHARED_MEMORY} has "
+            f"{free / 1e6:.0f} MB; allowed: fewer workers (data.num_workers={num_workers * free // num_bytes}), or "
             f"more of it (docker run --shm-size={num_bytes})."
         )

@@ -2,6 +2,9 @@
 
 import functools
 import io
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +15,7 @@ from tqdm import tqdm
 from vggsuite.config import PackConfig
 from vggsuite.data.find import find_images
 from vggsuite.data.images import decode, naming_unreadable
+from vggsuite.data.jpeg import MAX_SIDE
 from vggsuite.data.layouts import ImageSet, digest
 from vggsuite.data.packed import Plan, is_complete, is_pack, read_plan, shard_file, write_index, write_shard
 from vggsuite.data.samples import Samples
@@ -30,25 +34,44 @@ def pack(config: PackConfig) -> None:
         UserError: for a source that training would refuse or that is a pack, an image that cannot be re-encoded, and a
             folder that holds another pack or cannot be written.
     """
-    if is_pack(Path(config.data.root).expanduser()):
-        raise UserError(f"data.root={config.data.root} is a pack already; type the folder of the files themselves.")
-    source, folder = find_images(config.data), Path(config.output)
+    folder = Path(config.output).expanduser()
+    check_places(Path(config.data.root).expanduser(), folder)
+    source = find_images(config.data)
     plan = make_plan(config, source)
-    with exclusive(folder):
+    with exclusive(folder), told_where(folder):
         if is_pack(folder) and read_plan(folder) != plan:
             raise UserError(f"output={folder} holds a pack of other images or settings; type output=<another folder>.")
         plan.save(folder)
         for leftover in folder.glob(".*.tmp"):
             leftover.unlink()
         for split, samples in (("train", source.train), ("val", source.val)):
-            try:
-                pack_split(config, folder, split, samples)
-            except OSError as error:
-                raise UserError(
-                    f"output={folder} cannot be written ({error.strerror}); mend that and repeat the command, or type "
-                    "output=<another folder>."
-                ) from error
-    print(f"{config.data.name} is packed; train on it with: data={config.data.name} data.root={folder}")
+            pack_split(config, folder, split, samples)
+    root = shlex.quote(f"data.root={folder}")
+    print(f"{config.data.name} is packed; train on it with: data={config.data.name} {root}")
+
+
+def check_places(root: Path, output: Path) -> None:
+    """Make sure that the pack becomes no part of what is packed.
+
+    Raises:
+        UserError: where it would, and for a pack of a pack.
+    """
+    if is_pack(root):
+        raise UserError(f"data.root={root} is a pack already; type the folder of the files themselves.")
+    if output == Path() or output.resolve().is_relative_to(root.resolve()):
+        raise UserError(f"output={output} is the folder of the images or in it (data.root={root}); type another.")
+
+
+@contextmanager
+def told_where(folder: Path) -> Iterator[None]:
+    """Turn what the disk says into a UserError."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"output={folder} cannot be written ({error.strerror}); mend that and repeat the command, or type "
+            "output=<another folder>."
+        ) from error
 
 
 def make_plan(config: PackConfig, source: ImageSet) -> Plan:
@@ -80,7 +103,7 @@ def pack_split(config: PackConfig, folder: Path, split: str, samples: Samples) -
         written = Parallel(config.num_threads or cpu_count(), prefer="threads", return_as="generator")(jobs)
         for (_, part), _ in zip(todo, written, strict=True):
             bar.update(len(part))
-    if todo or not (folder / f"{split}.npz").is_file():
+    if todo or config.verify or not (folder / f"{split}.npz").is_file():
         write_index(folder, split, samples, files)
 
 
@@ -95,12 +118,13 @@ def as_it_is(samples: Samples, index: int) -> bytes:
 
 
 def re_encoded(samples: Samples, index: int, *, side: int, quality: int) -> bytes:
-    """The image as a JPEG whose smallest side is `side`, or as it is if it is not larger.
+    """The image as a JPEG whose smallest side is `side`, or as it is if it is not larger, or too long for a JPEG.
 
     Raises:
         UserError: naming an image that cannot be read.
     """
-    if min(samples.size(index)) <= side:
+    size = samples.size(index)
+    if min(size) <= side or max(rescaled_size(*size, side)) > MAX_SIDE:
         return as_it_is(samples, index)
     result = io.BytesIO()
     with naming_unreadable(samples.location(index)), samples.open(index) as file:

@@ -10,6 +10,8 @@ import hashlib
 import io
 import json
 import tarfile
+import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,7 +20,7 @@ import numpy as np
 
 from vggsuite.data.layouts import ImageSet
 from vggsuite.data.samples import NO_IMAGES, Samples, Shards
-from vggsuite.errors import UserError
+from vggsuite.errors import UserError, first_line
 from vggsuite.files import replacing, save_arrays, write_atomically
 
 PACK_FILE = "pack.json"
@@ -53,9 +55,12 @@ def read_plan(folder: Path) -> Plan:
     """The plan of the pack in `folder`.
 
     Raises:
-        UserError: for a pack of another version.
+        UserError: for a pack of another version, and for a damaged file.
     """
-    found = json.loads((folder / PACK_FILE).read_text())
+    try:
+        found = json.loads((folder / PACK_FILE).read_text())
+    except ValueError as error:
+        raise UserError(f"{folder / PACK_FILE} is damaged ({first_line(error)}); pack the data set anew.") from error
     if found["version"] != VERSION:
         raise UserError(f"{folder} is a pack of version {found['version']}, not {VERSION}; pack the data set anew.")
     return Plan(**found)
@@ -94,8 +99,26 @@ def is_complete(file: Path, *, verify: bool) -> bool:
     """Whether a shard is as it was written, judging by its size or, to `verify`, by its SHA-256."""
     if not index_file(file).is_file() or not file.is_file():
         return False
-    with np.load(index_file(file)) as index:
-        return file.stat().st_size == index["num_bytes"] and (not verify or sha256_of(file) == str(index["sha256"]))
+    try:
+        index = load_arrays(index_file(file))
+    except UserError:
+        return False
+    return bool(file.stat().st_size == index["num_bytes"] and (not verify or sha256_of(file) == str(index["sha256"])))
+
+
+def load_arrays(file: Path) -> dict[str, np.ndarray]:
+    """What `save_arrays` wrote.
+
+    Raises:
+        UserError: for a damaged file.
+    """
+    try:
+        with np.load(file) as arrays:
+            return dict(arrays)
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(
+            f"{file} is damaged ({first_line(error)}); mend it with the command that packed it and verify=true."
+        ) from error
 
 
 def add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
@@ -125,11 +148,11 @@ def write_index(folder: Path, split: str, samples: Samples, files: Sequence[Path
     where = {name: np.zeros(len(samples), np.int64) for name in ("shard", "offset", "size")}
     num_bytes = []
     for number, file in enumerate(files):
-        with np.load(index_file(file)) as index:
-            entries = index["entries"]
-            where["shard"][entries] = number
-            where["offset"][entries], where["size"][entries] = index["offset"], index["size"]
-            num_bytes.append(index["num_bytes"])
+        index = load_arrays(index_file(file))
+        entries = index["entries"]
+        where["shard"][entries] = number
+        where["offset"][entries], where["size"][entries] = index["offset"], index["size"]
+        num_bytes.append(index["num_bytes"])
     names = np.frombuffer("\0".join(samples.names()).encode(), np.uint8)
     save_arrays(folder / f"{split}.npz", names=names, labels=samples.labels, num_bytes=np.array(num_bytes), **where)
 
@@ -138,14 +161,13 @@ def read_split(folder: Path, split: str) -> Samples:
     """The samples of a complete split, in the order of the data set that was packed.
 
     Raises:
-        UserError: where the split is not complete, or a shard is missing or cut off.
+        UserError: where the split is not complete, its index is damaged, or a shard is missing or cut off.
     """
     if not (folder / f"{split}.npz").is_file():
         raise UserError(
             f"{folder} is a pack whose {split} split is not complete; go on with the command that began it."
         )
-    with np.load(folder / f"{split}.npz") as index:
-        arrays = dict(index)
+    arrays = load_arrays(folder / f"{split}.npz")
     names = arrays["names"].tobytes().decode().split("\0")
     files = [shard_file(folder, split, number) for number in range(len(arrays["num_bytes"]))]
     for file, num_bytes in zip(files, arrays["num_bytes"], strict=True):

@@ -165,8 +165,16 @@ class Samples:
         return [self.store.name(entry) for entry in self.entries]
 
     def num_bytes(self) -> list[int]:
-        """The sizes of the encoded images."""
-        return [self.store.num_bytes(entry) for entry in self.entries]
+        """The sizes of the encoded images.
+
+        Raises:
+            UserError: naming a file that is not there.
+        """
+        found = []
+        for entry in self.entries:
+            with naming_unreadable(self.store.location(entry)):
+                found.append(self.store.num_bytes(entry))
+        return found
 
     def shards(self) -> list[np.ndarray]:
         """The indices of the images in each shard; all in one where every image is a file."""

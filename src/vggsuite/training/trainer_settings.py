@@ -19,6 +19,8 @@ PRECISIONS: dict[Precision, Literal["32-true", "bf16-mixed"]] = {
 SET_BY_RUN = {
     "max_epochs": "recipe.epochs",
     "precision": "recipe.precision",
+    **dict.fromkeys(("max_steps", "min_steps", "max_time", "min_epochs"), "recipe.epochs"),
+    **dict.fromkeys(("barebones", "enable_checkpointing"), "no setting"),
     "logger": "logger=csv|tensorboard|wandb",
     "callbacks": "no setting",
     "default_root_dir": "paths.runs",
@@ -55,6 +57,8 @@ def check_arguments(trainer: dict[str, Any]) -> None:
             raise UserError(f"trainer.{name} is set by the suite; use instead: {SET_BY_RUN[name]}.")
         if name not in allowed:
             raise UserError(f"trainer.{name} is no argument of Lightning's Trainer; allowed: {', '.join(allowed)}.")
+    if trainer.get("log_every_n_steps", 1) < 1:
+        raise UserError(f"trainer.log_every_n_steps={trainer['log_every_n_steps']} is no count; allowed: 1 or more.")
 
 
 def is_first_process() -> bool:
