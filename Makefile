@@ -89,9 +89,10 @@ lock: $(READY)  ## Resolve pyproject.toml to requirements.lock: exact versions, 
 	$(BIN)/uv pip compile --universal --python-version 3.11 --extra dev --quiet --no-header --no-annotate \
 		--output-file requirements.lock pyproject.toml
 
-bench: $(VENV)/.bench  ## Measure speed and memory beside the peers, and save the tables in benchmarks/results
+bench: $(VENV)/.bench  ## Measure speed, memory and what decoders do to learning, beside the peers, into benchmarks/results (an hour)
 	$(BIN)/python benchmarks/input_pipeline.py --save $(RESULTS)/input_pipeline_cpu.md
 	$(BIN)/python benchmarks/training_step.py --device $(DEVICE) --save $(RESULTS)/training_step_$(DEVICE).md
+	$(BIN)/python benchmarks/lightning_overhead.py --device $(DEVICE) --save $(RESULTS)/lightning_overhead_$(DEVICE).md
 	$(BIN)/python benchmarks/memory.py --save $(RESULTS)/memory_cpu.md
 	$(BIN)/python benchmarks/storage.py --save $(RESULTS)/storage_cpu.md
 	$(BIN)/python benchmarks/evaluation.py --device $(DEVICE) --save $(RESULTS)/evaluation_$(DEVICE).md

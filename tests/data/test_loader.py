@@ -89,6 +89,15 @@ def test_a_half_resumed_epoch_tells_where_it_is() -> None:
     assert resumed.state_dict() == {"num_taken": 8}
 
 
+def test_a_whole_epoch_left_just_before_its_end_is_an_epoch() -> None:
+    """Lightning counts the batches, and does not ask for one more."""
+    left = loader(0)
+    batches = iter(left)
+    for _ in range(50):
+        next(batches)
+    assert left.state_dict() == {"num_taken": 0}
+
+
 def test_too_little_shared_memory_is_told_beforehand(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=700))
     with pytest.raises(UserError, match=r"data.num_workers=4 needs .* shared memory .*data.num_workers=2"):

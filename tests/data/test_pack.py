@@ -147,6 +147,27 @@ def test_damage_is_found_and_mended(source: Path, capsys: pytest.CaptureFixture[
     assert shards(config) == as_written
 
 
+def test_a_damaged_index_is_told_and_mended(source: Path) -> None:
+    config = settings(source)
+    loose, folder = packed(config), Path(config.output)
+    (folder / "train-00001.npz").write_bytes(b"")
+    packed(config)
+    (folder / "train.npz").write_bytes((folder / "train.npz").read_bytes()[:-40])
+    with pytest.raises(UserError, match=r"train.npz is damaged \(.*\); mend it with the command that packed it"):
+        find_images(replace(config.data, root=config.output))
+    assert packed(replace(config, verify=True)).train_fingerprint() == loose.train_fingerprint()
+    (folder / "pack.json").write_text("{")
+    with pytest.raises(UserError, match=r"pack.json is damaged \(.*\); pack the data set anew"):
+        find_images(replace(config.data, root=config.output))
+
+
+@pytest.mark.parametrize("output", ["", ".", "train/packed"])
+def test_a_pack_within_what_is_packed_is_refused(output: str, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(source)
+    with pytest.raises(UserError, match=r"is the folder of the images or in it"):
+        packing.pack(settings(source, output=output))
+
+
 def test_another_pack_in_the_folder_is_refused(source: Path) -> None:
     config = settings(source)
     packed(config)
@@ -185,6 +206,12 @@ def test_large_training_images_are_re_encoded_on_request(source: Path) -> None:
             assert found.train.open(index).read() == loose.train.open(index).read()
     picture = np.asarray(Image.open(found.train.open(loose.train.names().index("train/dog/png.JPEG"))), int)
     assert np.abs(picture - np.asarray(smooth_picture(150, 100), int)).mean() < 3
+
+
+def test_an_image_too_long_for_a_jpeg_is_packed_as_it_is(source: Path) -> None:
+    Image.new("RGB", (70_000, 101)).save(source / "train/cat/long.png")
+    found = packed(settings(source, smallest_side=100)).train
+    assert (70_000, 101) in [found.size(index) for index in range(len(found))]
 
 
 def test_an_image_that_cannot_be_re_encoded_is_named(source: Path) -> None:

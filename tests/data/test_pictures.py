@@ -130,6 +130,11 @@ ODD: dict[str, Callable[[Image.Image], bytes]] = {
     "no end": lambda photo: encoded(photo)[:-2],
     "first half": lambda photo: encoded(photo)[:40_000],
     "first half, as if complete": lambda photo: encoded(photo)[:40_000] + jpeg.END_OF_IMAGE,
+    "progressive, first third, as if complete": lambda photo: (
+        encoded(photo, progressive=True)[:20_000] + jpeg.END_OF_IMAGE
+    ),
+    "progressive, damaged": lambda photo: with_marker(encoded(photo, progressive=True), 20_000),
+    "an unknown marker among the pixels": lambda photo: with_marker(encoded(photo), 30_000),
     "header alone": lambda photo: encoded(photo)[:600],
     "header alone, as if complete": lambda photo: encoded(photo)[:600] + jpeg.END_OF_IMAGE,
     "damage in the middle": lambda photo: encoded(photo)[:30_000] + b"\x55" * 400 + encoded(photo)[30_400:],
@@ -147,6 +152,10 @@ ODD: dict[str, Callable[[Image.Image], bytes]] = {
 }
 
 
+def with_marker(data: bytes, at: int) -> bytes:
+    return data[:at] + b"\xff\x3b" + data[at + 2 :]
+
+
 def oriented(orientation: int) -> Image.Exif:
     exif = Image.Exif()
     exif[ORIENTATION_TAG] = orientation
@@ -162,19 +171,20 @@ def with_height(data: bytes, height: int) -> bytes:
 @pytest.mark.parametrize("name", ODD)
 def test_odd_files_are_read_or_refused_as_by_pillow(name: str, photo: Image.Image, tmp_path: Path) -> None:
     data = ODD[name](photo)
-    outcomes: list[Any] = []
-    for decoder in Decoder:
-        try:
-            outcomes.append(seen(data, tmp_path, decoder, lambda w, h: View(20, 100, 300, 300, (224, 224), 1))[0])
-        except UserError as error:
-            outcomes.append(str(error))
-            assert str(tmp_path / "image.JPEG") in outcomes[-1]
-    turbo, pillow = outcomes
-    assert isinstance(turbo, str) == isinstance(pillow, str)
-    if isinstance(turbo, str):
-        assert turbo == pillow
-    else:
+    turbo, pillow = (outcome(data, tmp_path, decoder, View(20, 100, 300, 300, (224, 224), 1)) for decoder in Decoder)
+    if isinstance(turbo, np.ndarray) and isinstance(pillow, np.ndarray):
         assert np.abs(turbo.astype(int) - pillow)[1:-1, 1:-1].max() <= 2
+    else:
+        assert turbo == pillow
+        assert str(tmp_path / "image.JPEG") in turbo
+
+
+def outcome(data: bytes, folder: Path, decoder: Decoder, view: View | None = None) -> np.ndarray | str:
+    """The pixels of `view`, or of the whole image at its own size, or what is told instead."""
+    try:
+        return seen(data, folder, decoder, lambda w, h: view or whole_view(w, h, min(w, h)))[0]
+    except UserError as error:
+        return str(error)
 
 
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (1, 300), (300, 2), (223, 225), (6500, 4700)])
@@ -194,3 +204,12 @@ def test_images_beyond_pillows_limit_are_left_to_pillow(photo: Image.Image, monk
     for limit, known in ((640 * 427, True), (640 * 427 - 1, False), (None, True)):
         monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
         assert (jpeg.read_header(data) is not None) == known
+
+
+def test_what_a_decoder_leaves_out_is_never_what_was_in_memory(photo: Image.Image, tmp_path: Path) -> None:
+    """A progressive JPEG cut off anywhere: the same pixels, or the same error, by both."""
+    data = encoded(photo.resize((160, 120)), progressive=True)
+    for length in range(620, len(data), 97):
+        turbo, pillow = (outcome(data[:length] + jpeg.END_OF_IMAGE, tmp_path, decoder) for decoder in Decoder)
+        assert isinstance(turbo, str) == isinstance(pillow, str)
+        assert np.array_equal(turbo, pillow)

@@ -132,6 +132,8 @@ def test_the_optimiser_is_the_papers() -> None:
         ({"accelerator": "mps"}, "allowed: auto, cpu, gpu"),
         ({"max_epochs": 3}, "use instead: recipe.epochs"),
         ({"devics": 2}, "trainer.devics is no argument"),
+        ({"max_steps": 3}, "use instead: recipe.epochs"),
+        ({"log_every_n_steps": 0}, "trainer.log_every_n_steps=0 is no count; allowed: 1 or more"),
     ],
 )
 def test_what_a_machine_cannot_give_is_refused(changes: dict[str, Any], told: str) -> None:
