@@ -16,8 +16,8 @@ from vggsuite.protocol import Average, Method, Precision, Protocol, default_flip
 from vggsuite.results.record import Evaluation, current_evaluation, evaluation_folder, read_record
 from vggsuite.results.run_folder import CONFIG_FILE, require_finished, weights_of
 
-# Settings of `data` that say where images are; the others are a matter of how the net was trained.
-PLACE = ("name", "layout", "root", "val_fraction", "num_workers", "expected")
+# Settings of `data` that say where images are and how they are read; the others are of how the net was trained.
+PLACE = ("name", "layout", "root", "val_fraction", "num_workers", "decoder", "expected")
 
 # What `trainer` says of training alone, as conf/trainer/ has it; an evaluation knows no such thing.
 OF_TRAINING = {"num_nodes": (1,), "strategy": ("auto", "ddp"), "accumulate_grad_batches": (1,)}
