@@ -1,5 +1,6 @@
 """Writing so that neither a crash nor another process leaves half a file."""
 
+import hashlib
 import os
 import sys
 from collections.abc import Iterator
@@ -38,6 +39,12 @@ def save_arrays(file: Path, **arrays: Any) -> None:
     """Write an npz file, complete or not at all."""
     with replacing(file) as stream:
         np.savez(stream, **arrays)
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

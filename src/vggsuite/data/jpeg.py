@@ -54,9 +54,9 @@ def read_header(data: bytes) -> Header | None:
                 frame = at
             described |= marker == APP1
             at += 2 + length
-    except IndexError:  # the file ends before its header
-        pass
-    return None
+        return None  # no marker where one should be
+    except IndexError:  # the file ends before its header does
+        return None
 
 
 def header_of(data: bytes, frame: int, *, scanned: int, described: bool) -> Header | None:

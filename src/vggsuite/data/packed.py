@@ -6,7 +6,6 @@ train-00000.npz ...    where every image lies in the shard, and its SHA-256; wri
 train.npz, val.npz     the same of all shards, and the images' names and labels; written when a split is complete
 """
 
-import hashlib
 import io
 import json
 import tarfile
@@ -21,7 +20,7 @@ import numpy as np
 from vggsuite.data.layouts import ImageSet
 from vggsuite.data.samples import NO_IMAGES, Samples, Shards
 from vggsuite.errors import UserError, first_line
-from vggsuite.files import replacing, save_arrays, write_atomically
+from vggsuite.files import file_digest, replacing, save_arrays, write_atomically
 
 PACK_FILE = "pack.json"
 VERSION = 1
@@ -91,7 +90,7 @@ def write_shard(file: Path, entries: np.ndarray, samples: Samples, encode: Calla
         offset=np.array(offsets),
         size=np.array(sizes),
         num_bytes=file.stat().st_size,
-        sha256=sha256_of(file),
+        sha256=file_digest(file),
     )
 
 
@@ -103,7 +102,7 @@ def is_complete(file: Path, *, verify: bool) -> bool:
         index = load_arrays(index_file(file))
     except UserError:
         return False
-    return bool(file.stat().st_size == index["num_bytes"] and (not verify or sha256_of(file) == str(index["sha256"])))
+    return bool(file.stat().st_size == index["num_bytes"] and (not verify or file_digest(file) == str(index["sha256"])))
 
 
 def load_arrays(file: Path) -> dict[str, np.ndarray]:
@@ -135,12 +134,6 @@ def padded(size: int) -> int:
 def index_file(shard: Path) -> Path:
     """Where it is written what lies where in a shard, once it is complete."""
     return shard.with_suffix(".npz")
-
-
-def sha256_of(file: Path) -> str:
-    """SHA-256 of a file."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def write_index(folder: Path, split: str, samples: Samples, files: Sequence[Path]) -> None:

@@ -1,6 +1,5 @@
 """What a run's folder holds, and whether a run of these settings has finished in it."""
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from omegaconf import OmegaConf
 
 from vggsuite.config import Layout, TrainConfig
 from vggsuite.errors import UserError
-from vggsuite.files import write_atomically
+from vggsuite.files import file_digest, write_atomically
 from vggsuite.naming import is_how
 from vggsuite.results.record import RECORD_FILE
 
@@ -41,12 +40,6 @@ def require_finished(folder: Path, setting: str, command: str = "python src/trai
 def weights_of(name: str, folder: Path, started: str) -> dict[str, str]:
     """What a record says of the weights of run `name`, which `started` then and lies in `folder`."""
     return {"run": name, "started": started, "sha256": file_digest(folder / CHECKPOINT)}
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def save_config(config: TrainConfig, classes: Sequence[str], folder: Path) -> None:
