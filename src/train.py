@@ -23,9 +23,11 @@ def main(cfg: DictConfig) -> None:
         if not config.rerun and is_finished(config, folder):
             print(f"{folder} is finished; rerun=true repeats it.")
             return
-        from vggsuite.training.run import train  # only now: a finished run need not wait for torch
+        from vggsuite.training.resuming import interruptible  # only now: a finished run need not wait for torch
+        from vggsuite.training.run import train
 
-        train(config, folder, multirun=hydra_config.mode == RunMode.MULTIRUN)
+        with interruptible():
+            train(config, folder, multirun=hydra_config.mode == RunMode.MULTIRUN)
 
 
 if __name__ == "__main__":

@@ -91,6 +91,8 @@ def ranges(config: TrainConfig) -> list[Range]:
         *model_ranges(config.model),
         *data_ranges(config.data),
         ("init.std", "a number above 0", config.init.std > 0),
+        ("init.wait", "0 minutes or more", config.init.wait >= 0),
+        ("save_minutes", "a number of minutes above 0", config.save_minutes > 0),
         ("recipe.epochs", "1 or more", recipe.epochs >= 1),
         ("recipe.batch_size", "1 or more", recipe.batch_size >= 1),
         ("recipe.lr", "a number above 0", recipe.lr > 0),

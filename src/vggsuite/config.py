@@ -24,6 +24,7 @@ Distribution = StrEnum("Distribution", ["normal", "glorot", "kaiming"])
 Layers = StrEnum("Layers", ["none", "net_a", "all"])
 Padding = StrEnum("Padding", ["zeros", "replicate"])
 PreprocessingWord = StrEnum("PreprocessingWord", ["paper", "torchvision", "oxford"])
+Resume = StrEnum("Resume", ["auto", "never"])
 Selection = StrEnum("Selection", ["held_out", "paper"])
 
 
@@ -63,12 +64,14 @@ class DataConfig:
 
 @dataclass
 class InitConfig:
-    """How weights start: drawn at random, then some or all layers copied from the finished run `run`."""
+    """How weights start: drawn at random, then some or all layers copied from the finished run `run`, which another
+    process may take `wait` minutes to begin, and is then waited for."""
 
     distribution: Distribution = MISSING
     std: float = 0.01
     layers: Layers = Layers.none
     run: str | None = None
+    wait: float = 0.0
 
 
 @dataclass
@@ -135,6 +138,8 @@ class TrainConfig:
     experiment: str = MISSING
     variant: str = MISSING
     overrides: list[str] = MISSING
+    resume: Resume = Resume.auto
+    save_minutes: float = 10.0
     rerun: bool = False
 
 

@@ -72,10 +72,23 @@ def exclusive(folder: Path, *, wait: bool = False) -> Iterator[None]:
         lock.release()
 
 
-def acquire(lock: FileLock, folder: Path, *, wait: bool) -> None:
-    """Take the lock of `folder`, at once or, with `wait`, when it is free."""
+def is_held(folder: Path) -> bool:
+    """Whether another process holds `folder` at this moment."""
+    if not (folder / ".lock").is_file():
+        return False
+    lock = FileLock(folder / ".lock")
     try:
-        lock.acquire(timeout=0)
+        with lock.acquire(timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
+def acquire(lock: FileLock, folder: Path, *, wait: bool) -> None:
+    """Take the lock of `folder`, at once (but for those who look whether it `is_held`) or, with `wait`, when it is
+    free."""
+    try:
+        lock.acquire(timeout=1, poll_interval=0.2)
     except Timeout as error:
         if not wait:
             raise UserError(

@@ -1,6 +1,7 @@
 """Nets from the folders of finished runs."""
 
 import pickle
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,10 +11,13 @@ from torch import Tensor
 
 from vggsuite.config import PROJECT_ROOT, TrainConfig
 from vggsuite.errors import UserError
+from vggsuite.files import is_held
 from vggsuite.models.vgg import VGG
 from vggsuite.naming import repeat_command
-from vggsuite.results.record import Record, read_record
+from vggsuite.results.record import RECORD_FILE, Record, read_record
 from vggsuite.results.run_folder import CHECKPOINT, require_finished
+
+POLL_SECONDS = 2.0
 
 
 class Checkpoint(NamedTuple):
@@ -51,13 +55,20 @@ def load_net(folder: Path) -> VGG:
 
 
 def require_parent(config: TrainConfig) -> Path:
-    """The folder of the finished run from which `config` starts.
+    """The folder of the finished run from which `config` starts. One that another process is making is waited for, and
+    for `config.init.wait` minutes that another process begins it.
 
     Raises:
         UserError: where no run has finished there, with the command that makes it.
     """
     assert config.init.run is not None  # `validate` has seen to it
     folder = Path(config.init.run)
+    patience = 60 * config.init.wait
+    given_up = time.monotonic() + patience
+    while patience and not (folder / RECORD_FILE).is_file() and time.monotonic() < given_up:
+        if is_held(folder):
+            given_up = time.monotonic() + patience
+        time.sleep(POLL_SECONDS)
     require_finished(folder, "init.run", making(folder, config))
     return folder
 

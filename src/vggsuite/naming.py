@@ -10,7 +10,20 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 # Settings that say how or where a run is made and not what it computes, with those below them.
 HOW_NOT_WHAT = (
-    *("paths", "logger", "rerun", "overrides", "local", "hydra", "data.root", "data.num_workers", "test.batch_size"),
+    *(
+        "paths",
+        "logger",
+        "resume",
+        "save_minutes",
+        "init.wait",
+        "rerun",
+        "overrides",
+        "local",
+        "hydra",
+        "data.root",
+        "data.num_workers",
+        "test.batch_size",
+    ),
     *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy"),
     *("trainer.accumulate_grad_batches", "recipe.checkpoint_activations"),
 )

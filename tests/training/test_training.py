@@ -80,7 +80,7 @@ def test_accumulated_pieces_are_one_step_on_the_global_batch(make_tree: MakeTree
     trainer, data, watch = fit(make_tree(), recipe(), accumulate_grad_batches=2)
     assert trainer.global_step == 2 * 2
     assert [len(batch[0]) for batch in data.train_dataloader()] == [2, 2, 2, 2]
-    assert watch.images == 16
+    assert watch.num_images == 16
     assert watch.images_per_second > 0
 
 
@@ -243,7 +243,8 @@ def test_checkpointed_activations_are_not_kept() -> None:
 
 def test_a_run_tells_how_long_it_waited_for_which_images() -> None:
     watch = Stopwatch()
-    watch.seconds, watch.images, watch.seconds_waited, watch.share_by_pillow = 10.0, 1200, 3.8, 0.021
+    watch.seconds, watch.num_images, watch.seconds_waited = 10.0, 1200, 3.8
+    watch.num_loaded, watch.num_by_pillow = 1000, 21
     lines = EpochLines("tiny", watch)
     assert (watch.images_per_second, watch.share_waited) == (120, 0.38)
     assert lines.remarks() == ", 38% of the time waiting for them, 2% of them read by Pillow"

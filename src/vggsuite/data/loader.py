@@ -119,6 +119,7 @@ class ViewLoader(DataLoader[tuple[Any, ...]]):
             multiprocessing_context=FORK if num_workers else None,
             prefetch_factor=PREFETCH if num_workers else None,
             persistent_workers=num_workers > 0,
+            generator=torch.Generator(),  # its draws, one an epoch, are not those of the net
         )
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:  # type: ignore[override]
@@ -134,6 +135,12 @@ class ViewLoader(DataLoader[tuple[Any, ...]]):
             self.num_taken += 1
             yield self.handed_over(*loaded)
             started = time.perf_counter()
+
+    def take_counts(self) -> tuple[float, int, int]:
+        """`seconds_waited`, `num_images` and `num_by_pillow` since the last call."""
+        counts = self.seconds_waited, self.num_images, self.num_by_pillow
+        self.seconds_waited, self.num_images, self.num_by_pillow = 0.0, 0, 0
+        return counts
 
     def state_dict(self) -> dict[str, int]:
         """How far the epoch is. Lightning saves it with the run's state."""

@@ -15,6 +15,7 @@ from vggsuite.results.record import RECORD_FILE
 CONFIG_FILE = "config.yaml"
 OVERRIDES_FILE = "overrides.yaml"
 CLASSES_FILE = "classes.txt"
+METRICS_FILE = "metrics.csv"
 CHECKPOINT = Path("checkpoints/best.ckpt")
 
 
@@ -58,6 +59,22 @@ def is_finished(config: TrainConfig, folder: Path) -> bool:
     """
     if not (folder / RECORD_FILE).is_file():
         return False
+    refuse_other_settings(config, folder, "a finished", "rerun=true")
+    return True
+
+
+def refuse_other_settings(config: TrainConfig, folder: Path, what: str, afresh: str) -> None:
+    """Make sure that the run in `folder` is of these settings.
+
+    Args:
+        config: of the run that is to be made.
+        folder: of the one that is there.
+        what: the latter's state.
+        afresh: what to type to make it afresh.
+
+    Raises:
+        UserError: where it is of others (a config file was edited since).
+    """
     now = leaves(OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True))
     then = leaves(OmegaConf.to_container(OmegaConf.load(folder / CONFIG_FILE)))
     for key in sorted(now.keys() | then.keys()):
@@ -65,10 +82,9 @@ def is_finished(config: TrainConfig, folder: Path) -> bool:
         same_by_name = is_how(key) or key == "init.run"  # the parent's place; the variant tells one that was typed
         if now.get(key) != then.get(key) and (elsewhere or not same_by_name):
             raise UserError(
-                f"{folder} holds a finished run with {key}={then.get(key)}, not {now.get(key)}; repeat it with "
-                f"rerun=true, or keep both: {'data.name=<another name>' if elsewhere else f'{key}={now.get(key)}'}."
+                f"{folder} holds {what} run with {key}={then.get(key)}, not {now.get(key)}; make it afresh with "
+                f"{afresh}, or keep both: {'data.name=<another name>' if elsewhere else f'{key}={now.get(key)}'}."
             )
-    return True
 
 
 def leaves(content: Any, path: str = "") -> dict[str, Any]:

@@ -11,45 +11,73 @@ from torch import Tensor
 
 from vggsuite.data.loader import ViewLoader
 from vggsuite.errors import UserError
+from vggsuite.training.processes import of_all_processes, of_this_process
 
 
 class Stopwatch(Callback):
-    """Measures training alone, without validation.
+    """Measures training alone, without validation, over all parts of an interrupted run.
 
     Attributes:
         seconds: of all epochs.
-        images: on all devices.
+        num_images: on all devices.
         seconds_waited: of them, how long the first device's process waited for images. (A GPU has work left meanwhile;
             where this is much, it has none.)
-        share_by_pillow: of the images, those for which Pillow was needed though another decoder was asked for.
+        num_loaded: images that this process loaded.
+        num_by_pillow: of those, for how many Pillow was needed though another decoder was asked for.
     """
 
+    SAVED = ("seconds", "num_images", "seconds_waited", "num_loaded", "num_by_pillow")
+
     def __init__(self) -> None:
-        self.seconds, self.images = 0.0, 0
-        self.seconds_waited, self.share_by_pillow = 0.0, 0.0
+        self.seconds, self.num_images = 0.0, 0
+        self.seconds_waited, self.num_loaded, self.num_by_pillow = 0.0, 0, 0
         self.started = 0.0
+        self.loader: ViewLoader | None = None
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.started = time.perf_counter()
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.started = time.perf_counter()
+        loader = trainer.train_dataloader
+        self.loader = loader if isinstance(loader, ViewLoader) else None
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        self.images += len(batch[0]) * trainer.world_size
+        self.num_images += len(batch[0]) * trainer.world_size
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self.seconds += time.perf_counter() - self.started
-        loader = trainer.train_dataloader
-        if isinstance(loader, ViewLoader):
-            self.seconds_waited, self.share_by_pillow = loader.seconds_waited, loader.num_by_pillow / loader.num_images
+        self.lap()
+
+    def lap(self) -> None:
+        """Take down what there was since the last lap."""
+        now = time.perf_counter()
+        self.seconds, self.started = self.seconds + now - self.started, now
+        if self.loader:
+            waited, loaded, by_pillow = self.loader.take_counts()
+            self.seconds_waited += waited
+            self.num_loaded += loaded
+            self.num_by_pillow += by_pillow
+
+    def state_dict(self) -> dict[str, Any]:
+        self.lap()
+        return {name: getattr(self, name) for name in self.SAVED}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        vars(self).update(state_dict)
 
     @property
     def images_per_second(self) -> float:
-        return self.images / self.seconds if self.seconds else 0.0
+        return self.num_images / self.seconds if self.seconds else 0.0
 
     @property
     def share_waited(self) -> float:
         return self.seconds_waited / self.seconds if self.seconds else 0.0
+
+    @property
+    def share_by_pillow(self) -> float:
+        return self.num_by_pillow / self.num_loaded if self.num_loaded else 0.0
 
 
 class Losses(Callback):
@@ -59,6 +87,13 @@ class Losses(Callback):
     def __init__(self) -> None:
         self.losses: list[Tensor] = []  # of the epoch
         self.recent: list[Tensor] = []  # since the last that was logged, which may be an epoch ago
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"by_process": of_all_processes({"losses": self.losses, "recent": self.recent})}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        own = of_this_process(state_dict["by_process"])
+        self.losses, self.recent = own["losses"], own["recent"]
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.losses.clear()
@@ -70,8 +105,10 @@ class Losses(Callback):
         self.losses.append(loss)
         self.recent.append(loss)
         if len(self.recent) == trainer.log_every_n_steps * trainer.accumulate_grad_batches:  # type: ignore[attr-defined]
-            mean = torch.stack(self.recent).mean()
-            pl_module.log("train/recent_loss", mean, on_step=True, on_epoch=False, sync_dist=True)
+            mean = trainer.strategy.reduce(torch.stack(self.recent).mean(), reduce_op="mean")
+            metrics = {"train/recent_loss": float(mean), "epoch": trainer.current_epoch}
+            for logger in trainer.loggers:  # now: Lightning would after this step's state may have been saved
+                logger.log_metrics(metrics, step=trainer.global_step - 1)
             self.recent.clear()
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

@@ -1,24 +1,39 @@
 """Where a run's metrics go: always to metrics.csv in its folder, and to one more place on request."""
 
+import csv
 import logging
-import sys
+import os
+import secrets
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from hydra.utils import instantiate
 from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
 
+from vggsuite.config import TrainConfig
 from vggsuite.errors import UserError
+from vggsuite.files import write_atomically
+from vggsuite.naming import slug
+from vggsuite.results.record import RECORD_FILE, Record, read_record
+from vggsuite.results.run_folder import METRICS_FILE, leaves
+from vggsuite.training.processes import is_first_process
+from vggsuite.training.resuming import Interrupted
+
+WANDB_ID_FILE = "wandb_id"
+SWEEP_RUN = "WANDB_SWEEP_ID"  # set by a sweep's agent, with the id of the run
 
 # Of Lightning's, said in each run and never to the user's use: the run's folder is made before, few workers or batches
-# are meant, and a deprecation inside Lightning.
+# are meant, SLURM need not be used where it is, and a deprecation inside Lightning.
 POINTLESS_WARNINGS = (
     "Experiment logs directory .* exists",
     ".*does not have many workers",
     "The number of training batches",
+    "The `srun` command is available on your system but is not used",
+    "Checkpoint directory .* exists and is not empty",
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",
 )
 
@@ -32,40 +47,114 @@ def quieten_lightning() -> None:
 
 
 @contextmanager
-def loggers(chosen: dict[str, Any], folder: Path, settings: dict[str, Any]) -> Iterator[list[Logger]]:
-    """The csv logger, and the one that `chosen` describes (empty for none), told the run's settings; W&B's run ends
-    with the context, as failed after an error, so that the next run of this process gets one of its own.
+def loggers(
+    chosen: dict[str, Any], folder: Path, settings: dict[str, Any], *, num_steps: int = 0
+) -> Iterator[list[Logger]]:
+    """The csv logger, and the one that `chosen` describes (empty for none), told the run's settings. W&B's run ends
+    with the context: as failed after an error, as preempted after an interruption, so that the next run of this
+    process gets one of its own.
+
+    Args:
+        chosen: what to instantiate.
+        folder: of the run.
+        settings: under dotted keys.
+        num_steps: after which an interrupted run goes on; what it logged until then is kept.
 
     Raises:
-        UserError: where W&B is chosen and there is no key for it.
+        UserError: where W&B is chosen and cannot start.
     """
-    where: list[Logger] = [CSVLogger(folder, name="", version="")]
-    failed = True
+    where: list[Logger] = [csv_logger(folder, num_steps)]
+    if chosen and is_first_process():
+        where += other_logger(chosen, folder, settings, num_steps)
+    exit_code = 1
     try:
-        if chosen:
-            where.append(instantiate(chosen, _convert_="all"))
-            if isinstance(where[-1], WandbLogger):
-                start_wandb(where[-1])
-            where[-1].log_hyperparams(settings)
         yield where
-        failed = False
+        exit_code = 0
+    except Interrupted as stopped:
+        exit_code = 128 + stopped.signum
+        if isinstance(where[-1], WandbLogger):
+            where[-1].experiment.mark_preempting()
+        raise
     finally:
-        if "wandb" in sys.modules:
-            sys.modules["wandb"].finish(exit_code=int(failed))
+        if isinstance(where[-1], WandbLogger):
+            where[-1].experiment.finish(exit_code=exit_code)
 
 
-def start_wandb(logger: WandbLogger) -> None:
-    """Start the W&B run.
+def csv_logger(folder: Path, num_steps: int) -> CSVLogger:
+    """The logger of metrics.csv, with the rows there of the first `num_steps` steps; Lightning's would begin anew."""
+    file = folder / METRICS_FILE
+    rows: list[dict[str, str]] = []
+    if num_steps and file.is_file():
+        with file.open(newline="") as stream:
+            rows = [row for row in csv.DictReader(stream) if int(row["step"]) < num_steps]
+    logger = CSVLogger(folder, name="", version="")
+    if rows and is_first_process():
+        logger.experiment.metrics = [{key: value for key, value in row.items() if value} for row in rows]
+        logger.save()
+    return logger
+
+
+def other_logger(chosen: dict[str, Any], folder: Path, settings: dict[str, Any], num_steps: int) -> list[Logger]:
+    """The logger that `chosen` describes, told the run's settings."""
+    if chosen["_target_"].endswith("WandbLogger"):
+        return [wandb_logger(chosen, folder, settings)]
+    logger = instantiate(chosen, purge_step=num_steps or None, _convert_="all")
+    logger.log_hyperparams(settings)
+    return [logger]
+
+
+def wandb_logger(chosen: dict[str, Any], folder: Path, settings: dict[str, Any]) -> WandbLogger:
+    """The logger of the run's own W&B run, which an interrupted run goes on with; a sweep's agent has chosen it. The
+    settings that a sweep has chosen are its own, and stay as they are.
 
     Raises:
-        UserError: where it cannot start, for want of a key above all.
+        UserError: where W&B cannot start, for want of a key above all.
     """
     import wandb
 
+    if chosen["log_model"] and chosen["offline"]:
+        raise UserError(
+            "logger.log_model=true uploads the checkpoint, which logger.offline=true rules out; allowed: either."
+        )
+    identity = {} if SWEEP_RUN in os.environ else {"id": wandb_id(folder), "resume": "allow"}
     try:
-        _ = logger.experiment
+        logger: WandbLogger = instantiate(chosen, **identity, _convert_="all")
+        swept = set(logger.experiment.config.keys())
     except wandb.errors.UsageError as error:
         raise UserError(
             f"logger=wandb could not start ({str(error).splitlines()[0]}); type `wandb login` once, or log to this "
             "machine with logger.offline=true."
         ) from error
+    logger.log_hyperparams({name: value for name, value in settings.items() if name not in swept})
+    return logger
+
+
+def wandb_id(folder: Path) -> str:
+    """The id of the W&B run of `folder`: drawn once, kept there."""
+    file = folder / WANDB_ID_FILE
+    if not file.is_file():
+        write_atomically(file, secrets.token_hex(4))
+    return file.read_text()
+
+
+def log_record(where: Sequence[Logger], record: Record, folder: Path) -> None:
+    """Give W&B, where it is among the loggers, the errors of the finished run in `folder` and its record."""
+    for logger in where:
+        if isinstance(logger, WandbLogger):
+            import wandb
+
+            run = logger.experiment
+            run.summary.update({f"test/{name}": record.metrics[name] for name in ("top1_error", "top5_error")})
+            artifact = wandb.Artifact(slug(record.name), type="record")
+            artifact.add_file(str(folder / RECORD_FILE))
+            run.log_artifact(artifact)
+
+
+def report_finished(config: TrainConfig, folder: Path) -> None:
+    """Tell a W&B sweep that asks for a run which has finished before what came of it."""
+    if config.logger.get("_target_", "").endswith("WandbLogger") and SWEEP_RUN in os.environ:
+        logger = wandb_logger(config.logger, folder, leaves(asdict(config)))
+        record = read_record(folder)
+        logger.experiment.summary["val/top1_error"] = record.selection["top1_error"]
+        log_record([logger], record, folder)
+        logger.experiment.finish()

@@ -24,11 +24,6 @@ class Classification(L.LightningModule):
         super().__init__()
         self.net, self.preprocessing, self.recipe = net, preprocessing, recipe
 
-    def on_train_start(self) -> None:
-        """Let every device draw dropout of its own; Lightning gives all of them one seed."""
-        if self.global_rank:
-            torch.manual_seed(torch.initial_seed() + self.global_rank)
-
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
         pixels, shift, labels = batch
         return F.cross_entropy(self.scores(pixels, shift), labels)

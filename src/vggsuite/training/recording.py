@@ -1,7 +1,6 @@
 """The record of a run that just ended, from its parts."""
 
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any
 
 from vggsuite.config import TrainConfig
@@ -11,6 +10,7 @@ from vggsuite.models.vgg import VGG
 from vggsuite.naming import repeat_command
 from vggsuite.results.environment import environment
 from vggsuite.results.record import Evaluation, Record
+from vggsuite.training.resuming import History
 
 
 def make_record(
@@ -18,18 +18,16 @@ def make_record(
     data: ImageData,
     net: VGG,
     *,
-    origin: dict[str, Any],
+    history: History,
     fitted: dict[str, Any],
     test: Evaluation,
-    started: datetime,
 ) -> Record:
     """Everything there is to say of the run that just ended.
 
     Args:
-        origin: where its weights came from.
+        history: of its parts.
         fitted: what was measured while it trained.
         test: the evaluation that ended it.
-        started: when.
     """
     gpu = uses_gpu(config.trainer)
     return Record(
@@ -42,11 +40,11 @@ def make_record(
         test=test.protocol,
         data=describe(data),
         recipe=asdict(config.recipe) | {"precision": str(chosen_precision(config.recipe.precision, gpu=gpu))},
-        init=origin,
+        init=history.origin,
         metrics=test.metrics,
         selection={"by": str(config.recipe.selection), **fitted["selection"]},
-        cost=fitted["cost"] | {"wall_seconds": round((datetime.now(UTC) - started).total_seconds(), 1)},
-        environment=environment(started, gpu=gpu),
+        cost=fitted["cost"] | {"wall_seconds": round(history.wall_seconds, 1)},
+        environment=environment(history.started, gpu=gpu),
     )
 
 

@@ -1,7 +1,6 @@
 """One training run, from its config to its record."""
 
 import shutil
-import signal
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
@@ -11,9 +10,8 @@ from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import Logger
-from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from vggsuite.config import Layers, Selection, TrainConfig
 from vggsuite.data.find import find_images
@@ -29,18 +27,30 @@ from vggsuite.naming import repeat_command, run_name
 from vggsuite.protocol import Method, Protocol
 from vggsuite.results.environment import peak_memory
 from vggsuite.results.record import EVALUATIONS, RECORD_FILE, Evaluation, read_record, write_record
-from vggsuite.results.run_folder import CHECKPOINT, is_finished, leaves, save_config, weights_of
+from vggsuite.results.run_folder import CHECKPOINT, METRICS_FILE, is_finished, leaves, save_config, weights_of
 from vggsuite.training.callbacks import EpochLines, Losses, Stopwatch, progress_bar
-from vggsuite.training.loggers import loggers, quieten_lightning
+from vggsuite.training.loggers import WANDB_ID_FILE, log_record, loggers, quieten_lightning
 from vggsuite.training.module import Classification
+from vggsuite.training.processes import is_first_process
 from vggsuite.training.recording import make_record
-from vggsuite.training.trainer_settings import PRECISIONS, check_trainer, is_first_process
+from vggsuite.training.resuming import (
+    LAST,
+    History,
+    RandomStates,
+    SavedState,
+    StateKeeper,
+    WholeFiles,
+    division,
+    saved_state,
+)
+from vggsuite.training.trainer_settings import PRECISIONS, check_trainer
 
 
 def train(config: TrainConfig, folder: Path, *, multirun: bool = False) -> None:
     """Train the net that `config` describes, evaluate it densely, and leave its record in `folder`.
 
-    Nothing is written before all that can be checked has been. A finished run of the same settings is left as it is.
+    Nothing is written before all that can be checked has been. A finished run of the same settings is left as it is, an
+    interrupted one goes on from its last saved state.
 
     Args:
         config: validated.
@@ -56,30 +66,50 @@ def train(config: TrainConfig, folder: Path, *, multirun: bool = False) -> None:
     if uses_gpu(config.trainer):
         torch.cuda.reset_peak_memory_stats()
     L.seed_everything(config.seed, workers=True, verbose=False)
-    images = find_images(config.data)
-    data = ImageData(
-        images,
+    data = make_data(config)
+    classes = data.images.classes
+    net = VGG(**asdict(config.model), num_classes=len(classes), crop=config.data.crop)
+    state = saved_state(config, folder)
+    history = state.history if state else begin(net, config, folder, started)
+
+    with exclusive(folder) if is_first_process() else nullcontext():
+        if not config.rerun and is_finished(config, folder):  # by another process, meanwhile
+            return
+        if state is None:
+            start_afresh(config, classes, folder)
+        elif is_first_process():
+            print(f"{folder} goes on after step {state.num_steps}", flush=True)
+        settings = leaves(asdict(config))
+        with loggers(config.logger, folder, settings, num_steps=state.num_steps if state else 0) as where:
+            fitted = fit(net, data, config, folder, where, history, state)
+            if not is_first_process():
+                return
+            test = evaluate(net, data, config, folder, history)
+            record = make_record(config, data, net, history=history, fitted=fitted, test=test)
+            write_record(record, folder)
+            log_record(where, record, folder)
+    (folder / LAST).unlink(missing_ok=True)
+    print(f"{record.name}  top-1 error {record.metrics['top1_error']:.2f}%  {folder / RECORD_FILE}", flush=True)
+
+
+def begin(net: VGG, config: TrainConfig, folder: Path, started: datetime) -> History:
+    """Initialise the net of a run that begins; where it may have to wait for another run, in its own folder, so that
+    those that wait for it know."""
+    wait = config.init.wait and config.init.layers != Layers.none and is_first_process()
+    with exclusive(folder) if wait else nullcontext():
+        return History(started, initialise(net, config), division(config.trainer))
+
+
+def make_data(config: TrainConfig) -> ImageData:
+    """The images that `config` names."""
+    return ImageData(
+        find_images(config.data),
         config.data,
         batch_size=config.recipe.batch_size,
         seed=config.seed,
         num_workers=chosen_workers(config.data.num_workers, config.trainer),
         select_on_test=config.recipe.selection == Selection.paper,
     )
-    net = VGG(**asdict(config.model), num_classes=len(images.classes), crop=config.data.crop)
-    origin = initialise(net, config)
-
-    with exclusive(folder) if is_first_process() else nullcontext():
-        if not config.rerun and is_finished(config, folder):  # by another process, meanwhile
-            return
-        start_afresh(config, images.classes, folder)
-        with loggers(config.logger, folder, leaves(asdict(config))) as where:
-            fitted = fit(net, data, config, folder, where)
-            if not is_first_process():
-                return
-            test = evaluate(net, data, config, folder, started)
-            record = make_record(config, data, net, origin=origin, fitted=fitted, test=test, started=started)
-            write_record(record, folder)
-    print(f"{record.name}  top-1 error {record.metrics['top1_error']:.2f}%  {folder / RECORD_FILE}", flush=True)
 
 
 def initialise(net: VGG, config: TrainConfig) -> dict[str, Any]:
@@ -101,7 +131,7 @@ def start_afresh(config: TrainConfig, classes: Sequence[str], folder: Path) -> N
     """Remove what an interrupted run, or one to be repeated, left behind, and save the config."""
     if not is_first_process():
         return
-    for name in (RECORD_FILE, "metrics.csv"):
+    for name in (RECORD_FILE, METRICS_FILE, WANDB_ID_FILE):
         (folder / name).unlink(missing_ok=True)
     for evaluation in (folder / EVALUATIONS).glob("*"):
         with exclusive(evaluation):  # unless a process is at it
@@ -111,8 +141,17 @@ def start_afresh(config: TrainConfig, classes: Sequence[str], folder: Path) -> N
     save_config(config, classes, folder)
 
 
-def fit(net: VGG, data: ImageData, config: TrainConfig, folder: Path, where: list[Logger]) -> dict[str, Any]:
-    """Train `net`, leave it with the weights of its best epoch, and say what was measured."""
+def fit(
+    net: VGG,
+    data: ImageData,
+    config: TrainConfig,
+    folder: Path,
+    where: list[Logger],
+    history: History,
+    state: SavedState | None,
+) -> dict[str, Any]:
+    """Train `net`, from `state` on if there is one, leave it with the weights of its best epoch, and say what was
+    measured."""
     recipe = config.recipe
     if recipe.channels_last:
         net.to(memory_format=torch.channels_last)
@@ -122,11 +161,9 @@ def fit(net: VGG, data: ImageData, config: TrainConfig, folder: Path, where: lis
         net.compile()
         preprocessing.compile()
     stopwatch = Stopwatch()
-    trainer = make_trainer(config, folder, where, stopwatch)
-    try:
-        trainer.fit(Classification(net, preprocessing, recipe), data)
-    except SIGTERMException as ended:  # Lightning's own exit code is 0, that of a finished run
-        raise SystemExit(128 + signal.SIGTERM) from ended
+    keeper = StateKeeper(folder / LAST, minutes=config.save_minutes, history=history)
+    trainer = make_trainer(config, folder, where, stopwatch, keeper)
+    trainer.fit(Classification(net, preprocessing, recipe), data, ckpt_path=state.file if state else None)
     best = load_checkpoint(folder)
     net.load_state_dict(best.weights)
     selection = trainer.checkpoint_callback
@@ -147,7 +184,9 @@ def fit(net: VGG, data: ImageData, config: TrainConfig, folder: Path, where: lis
     }
 
 
-def make_trainer(config: TrainConfig, folder: Path, where: list[Logger], stopwatch: Stopwatch) -> L.Trainer:
+def make_trainer(
+    config: TrainConfig, folder: Path, where: list[Logger], stopwatch: Stopwatch, *callbacks: Callback
+) -> L.Trainer:
     """The Trainer of a run, which keeps the weights of the best epoch in `folder`."""
     best = ModelCheckpoint(
         folder / CHECKPOINT.parent,
@@ -163,7 +202,8 @@ def make_trainer(config: TrainConfig, folder: Path, where: list[Logger], stopwat
         **{"benchmark": True} | config.trainer | {"accelerator": "gpu" if gpu else "cpu"},  # cuDNN's, of its algorithms
         max_epochs=config.recipe.epochs,
         precision=PRECISIONS[chosen_precision(config.recipe.precision, gpu=gpu)],
-        callbacks=[best, stopwatch, Losses(), lines, *bar],
+        callbacks=[best, stopwatch, Losses(), lines, RandomStates(), *bar, *callbacks],
+        plugins=[WholeFiles()],
         enable_progress_bar=bool(bar),
         logger=where,
         default_root_dir=folder,
@@ -173,10 +213,10 @@ def make_trainer(config: TrainConfig, folder: Path, where: list[Logger], stopwat
     )
 
 
-def evaluate(net: VGG, data: ImageData, config: TrainConfig, folder: Path, started: datetime) -> Evaluation:
+def evaluate(net: VGG, data: ImageData, config: TrainConfig, folder: Path, history: History) -> Evaluation:
     """Evaluate the trained net densely at one scale on the validation images, and leave the evaluation in `folder`."""
     name = run_name(config.data.name, config.experiment, config.variant, config.seed)
-    weights = weights_of(name, folder, started.isoformat(timespec="seconds"))
+    weights = weights_of(name, folder, history.started.isoformat(timespec="seconds"))
     evaluator = Evaluator(
         Subject(name, folder, net, Preprocessing(config.data.mean), weights),
         data.images,

@@ -4,7 +4,6 @@ import inspect
 from typing import Any, Literal
 
 import lightning as L
-from lightning.pytorch.utilities import rank_zero_only
 
 from vggsuite.devices import check_devices
 from vggsuite.errors import UserError
@@ -59,11 +58,6 @@ def check_arguments(trainer: dict[str, Any]) -> None:
             raise UserError(f"trainer.{name} is no argument of Lightning's Trainer; allowed: {', '.join(allowed)}.")
     if trainer.get("log_every_n_steps", 1) < 1:
         raise UserError(f"trainer.log_every_n_steps={trainer['log_every_n_steps']} is no count; allowed: 1 or more.")
-
-
-def is_first_process() -> bool:
-    """Whether this is the process of the first device, which alone writes and prints."""
-    return not getattr(rank_zero_only, "rank", 0)
 
 
 def check_batch(batch_size: int, trainer: dict[str, Any], *, multirun: bool) -> None:

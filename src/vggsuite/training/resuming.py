@@ -1,0 +1,236 @@
+"""Interrupted runs: their whole state is saved as they go, and when they are told to stop; they go on from there."""
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any, NamedTuple, NoReturn
+
+import lightning as L
+import torch
+from lightning.fabric.plugins import TorchCheckpointIO
+from lightning.pytorch.callbacks import Callback, Checkpoint
+
+from vggsuite.config import Resume, TrainConfig
+from vggsuite.errors import UserError
+from vggsuite.files import replacing
+from vggsuite.results.run_folder import CHECKPOINT, refuse_other_settings
+from vggsuite.training.processes import is_first_process, of_all_processes, of_this_process
+
+LAST = CHECKPOINT.with_name("last.ckpt")
+STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)  # USR1, USR2: SLURM's, before it stops a job
+CHECK_EVERY = 10  # steps, where several processes have to agree, which costs them a wait
+
+
+class Interrupted(Exception):  # noqa: N818 - no error
+    """The run was told to stop by `signum`, and its state has been saved."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(signum).name}")
+        self.signum = signal.Signals(signum)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Within the context, a signal that tells the run to stop raises `Interrupted`, at once where nothing else handles
+    it; with that the process exits, by 128 + the signal. A SLURM job is queued again first, unless it is being
+    cancelled."""
+    before = {signum: signal.signal(signum, interrupt) for signum in STOPPING}
+    try:
+        yield
+    except Interrupted as stopped:
+        if is_first_process():
+            print(f"{stopped}; the same command goes on from there", file=sys.stderr, flush=True)
+            requeue(stopped.signum, before[stopped.signum])
+        raise SystemExit(128 + stopped.signum) from stopped
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
+def requeue(signum: signal.Signals, handler: Any) -> None:
+    """Have the SLURM job of this process, if it is one, queued again: by submitit's own `handler`, where that started
+    it, so that it counts the time-outs; else by SLURM, which does it by itself only for a job that does not stop.
+
+    SIGTERM warns a running job that it is to be preempted; one that is being cancelled does not run any more.
+    """
+    if signum == signal.SIGINT:
+        return
+    if signum != signal.SIGTERM and callable(handler):
+        handler(signum, None)
+    elif job := os.environ.get("SLURM_JOB_ID"):
+        shown = subprocess.run(["scontrol", "show", "job", "--oneliner", job], capture_output=True, text=True)
+        if " JobState=RUNNING " in shown.stdout:
+            subprocess.run(["scontrol", "requeue", job], check=True)
+
+
+def interrupt(signum: int, frame: FrameType | None) -> NoReturn:
+    raise Interrupted(signum)
+
+
+class WholeFiles(TorchCheckpointIO):
+    """Checkpoint files that are whole whenever the process ends. (Lightning's own are written elsewhere first, and torn
+    by a kill where that is another file system.)"""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        with replacing(Path(path)) as stream:
+            torch.save(checkpoint, stream)
+
+
+class RandomStates(Callback):
+    """Draws of every process of its own (Lightning gives all of them one seed), which go on where they were."""
+
+    def __init__(self) -> None:
+        self.restored: dict[str, Any] | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        cuda = torch.cuda.get_rng_state() if torch.cuda.is_initialized() else None
+        return {"by_process": of_all_processes({"cpu": torch.get_rng_state(), "cuda": cuda})}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.restored = state_dict
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self.restored:
+            states = of_this_process(self.restored["by_process"])
+            torch.set_rng_state(states["cpu"])
+            if states["cuda"] is not None and torch.cuda.is_available():
+                torch.cuda.set_rng_state(states["cuda"])
+        elif trainer.global_rank:
+            torch.manual_seed(torch.initial_seed() + trainer.global_rank)
+
+
+@dataclass
+class History:
+    """What a run has to know of its earlier parts, if it was interrupted.
+
+    Attributes:
+        started: when the first part did (UTC).
+        origin: what the record tells of the weights that it began with.
+        division: into how many devices and pieces a batch is divided.
+        seconds: how long the earlier parts took.
+    """
+
+    started: datetime
+    origin: dict[str, Any]
+    division: list[int]
+    seconds: float = 0.0
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def wall_seconds(self) -> float:
+        """How long all parts took until now."""
+        return self.seconds + time.monotonic() - self.began
+
+    def as_state(self) -> dict[str, Any]:
+        """What a checkpoint holds of it."""
+        parts = {"origin": self.origin, "division": self.division, "seconds": self.wall_seconds}
+        return {"started": self.started.isoformat()} | parts
+
+
+class SavedState(NamedTuple):
+    """The state of an interrupted run: its file, after how many steps it was saved, and the run's history."""
+
+    file: Path
+    num_steps: int
+    history: History
+
+
+def saved_state(config: TrainConfig, folder: Path) -> SavedState | None:
+    """The state from which the run in `folder` goes on; None where it begins.
+
+    Raises:
+        UserError: where it was interrupted with other settings, or its state is damaged.
+    """
+    file = folder / LAST
+    if config.rerun or config.resume == Resume.never or not file.is_file():
+        return None
+    refuse_other_settings(config, folder, "an interrupted", "resume=never")
+    try:
+        content = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+        state = content["callbacks"][StateKeeper.__name__]
+        history = History(**state | {"started": datetime.fromisoformat(state["started"])})
+        num_steps = int(content["global_step"])
+    except (EOFError, KeyError, OSError, RuntimeError, TypeError, ValueError, pickle.UnpicklingError) as error:
+        raise UserError(f"{file} is damaged; begin the run afresh with resume=never.") from error
+    if history.division != division(config.trainer):
+        devices, pieces = history.division
+        raise UserError(
+            f"{folder} holds a run that was interrupted on {devices} device(s) with batches in {pieces} piece(s); go "
+            f"on so (trainer.devices, trainer.num_nodes, trainer.accumulate_grad_batches), or begin afresh with "
+            "resume=never."
+        )
+    return SavedState(file, num_steps, history)
+
+
+def division(trainer: dict[str, Any]) -> list[int]:
+    """Into how many devices and pieces a batch is divided."""
+    return [trainer["devices"] * trainer["num_nodes"], trainer["accumulate_grad_batches"]]
+
+
+class StateKeeper(Checkpoint):
+    """Saves the state of a run every so many minutes, at the beginning of every epoch, at the end, and when a signal
+    tells the run to stop, which then ends with `Interrupted`; a second signal ends it at once.
+
+    The end of an epoch is no time to save: Lightning applies the learning-rate rule after its last hook. All processes
+    of a run stop after the same step. A `Checkpoint`, so that it comes after the callbacks whose state it saves.
+
+    Args:
+        file: where to.
+        minutes: see above.
+        history: saved with the state.
+    """
+
+    def __init__(self, file: Path, *, minutes: float, history: History) -> None:
+        self.file, self.seconds, self.history = file, 60 * minutes, history
+        self.saved = time.monotonic()
+        self.signum: int | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.history.as_state()
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Take the signals over from Lightning, which restores the handlers that were there before."""
+        self.saved = time.monotonic()
+        if threading.current_thread() is threading.main_thread():
+            for signum in STOPPING:
+                signal.signal(signum, self.note)
+
+    def note(self, signum: int, frame: FrameType | None) -> None:
+        """Handle a signal: stop after this step."""
+        if self.signum is not None and signum in (signal.SIGTERM, signal.SIGINT):
+            raise SystemExit(128 + signum)
+        self.signum = signum
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        step, piece = divmod(batch_idx + 1, trainer.accumulate_grad_batches)
+        begins = step == 1 and trainer.current_epoch > 0
+        together = trainer.world_size == 1 or step % CHECK_EVERY == 0 or begins
+        if not piece and together and batch_idx + 1 < trainer.num_training_batches:
+            self.save_if_due(trainer, due=begins or time.monotonic() - self.saved > self.seconds)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.save_if_due(trainer, due=True)
+
+    def save_if_due(self, trainer: L.Trainer, *, due: bool) -> None:
+        """Save the state if it is due, or if any process was told to stop; and stop in that case."""
+        agree = trainer.strategy.reduce_boolean_decision
+        if agree(due or self.signum is not None, all=False):
+            for logger in trainer.loggers:
+                logger.save()  # what was logged until now is not logged again
+            trainer.save_checkpoint(self.file)
+            self.saved = time.monotonic()
+            if agree(self.signum is not None, all=False):
+                raise Interrupted(self.signum or signal.SIGTERM)

@@ -1,0 +1,104 @@
+"""A run that is stopped and goes on ends as one that was not."""
+
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.conftest import TINY, MakeTree
+from tests.test_configs import composed, hydra_for_tests
+from vggsuite.config import Resume, TrainConfig
+from vggsuite.errors import UserError
+from vggsuite.finished_run import load_checkpoint
+from vggsuite.results.record import read_record
+from vggsuite.training.module import Classification
+from vggsuite.training.resuming import LAST, StateKeeper, interruptible
+from vggsuite.training.run import train
+
+__all__ = ["hydra_for_tests"]  # a fixture for `composed`
+
+
+@pytest.fixture
+def config(make_tree: MakeTree) -> TrainConfig:
+    words = (f"data.root={make_tree(images=12)}", "recipe.epochs=3", "trainer.accumulate_grad_batches=2")
+    return composed(*TINY, *words, "+trainer.log_every_n_steps=3")
+
+
+@pytest.fixture
+def stop_at(monkeypatch: pytest.MonkeyPatch) -> dict[int, signal.Signals]:
+    """Signals, by the number of the training batch, of all in a test, in which they are sent."""
+    signals: dict[int, signal.Signals] = {}
+    original, count = Classification.training_step, 0
+
+    def counted(self: Classification, *batch: Any) -> Tensor:
+        nonlocal count
+        count += 1
+        if count in signals:
+            os.kill(os.getpid(), signals[count])
+        return original(self, *batch)
+
+    monkeypatch.setattr(Classification, "training_step", counted)
+    return signals
+
+
+def run_until_stopped(config: TrainConfig, folder: Path) -> int:
+    with pytest.raises(SystemExit) as stopped, interruptible():
+        train(config, folder)
+    assert not (folder / "result.json").exists()
+    return int(str(stopped.value.code))
+
+
+@pytest.mark.parametrize("number", [1, 3, 8, 9, 11, 24])  # of 8 pieces an epoch: its first, its last, the very last
+def test_a_run_that_goes_on_ends_as_one_that_was_never_stopped(
+    number: int, config: TrainConfig, stop_at: dict[int, signal.Signals], tmp_path: Path
+) -> None:
+    train(config, tmp_path / "whole")
+    stop_at[24 + number] = signal.SIGTERM
+    assert run_until_stopped(config, tmp_path / "parts") == 143
+    train(config, tmp_path / "parts")
+    whole, parts = (load_checkpoint(tmp_path / name) for name in ("whole", "parts"))
+    assert whole.epoch == parts.epoch
+    assert all(torch.equal(whole.weights[name], parts.weights[name]) for name in whole.weights)
+    assert (tmp_path / "whole/metrics.csv").read_text() == (tmp_path / "parts/metrics.csv").read_text()
+    costs = [read_record(tmp_path / name).cost for name in ("whole", "parts")]
+    assert costs[0]["epochs"] == costs[1]["epochs"] == 3
+    assert not (tmp_path / "parts" / LAST).exists()
+
+
+def test_a_torn_state_and_other_devices_are_told(
+    config: TrainConfig, stop_at: dict[int, signal.Signals], tmp_path: Path
+) -> None:
+    stop_at[3] = signal.SIGINT
+    assert run_until_stopped(config, tmp_path) == 130
+    other = replace(config, trainer=config.trainer | {"accumulate_grad_batches": 1})
+    with pytest.raises(UserError, match=r"interrupted on 1 device\(s\) with batches in 2 piece\(s\)"):
+        train(other, tmp_path)
+    (tmp_path / LAST).write_bytes((tmp_path / LAST).read_bytes()[:1000])
+    with pytest.raises(UserError, match="is damaged; begin the run afresh with resume=never"):
+        train(config, tmp_path)
+    train(replace(config, resume=Resume.never), tmp_path)
+    assert (tmp_path / "result.json").is_file()
+
+
+def test_the_handler_that_slurms_jobs_are_queued_again_by_is_called(
+    config: TrainConfig, stop_at: dict[int, signal.Signals], tmp_path: Path
+) -> None:
+    called: list[int] = []
+    before = signal.signal(signal.SIGUSR2, lambda signum, frame: called.append(signum))
+    stop_at[2] = signal.SIGUSR2
+    assert run_until_stopped(config, tmp_path) == 128 + signal.SIGUSR2
+    assert called == [signal.SIGUSR2]
+    signal.signal(signal.SIGUSR2, before)
+
+
+def test_a_second_signal_ends_a_run_at_once(tmp_path: Path) -> None:
+    keeper = StateKeeper(tmp_path / "last.ckpt", minutes=1, history=None)  # type: ignore[arg-type]
+    keeper.note(signal.SIGTERM, None)
+    with pytest.raises(SystemExit) as ended:
+        keeper.note(signal.SIGTERM, None)
+    assert ended.value.code == 143
