@@ -1,5 +1,6 @@
 """Train one net: see conf/train.yaml, or `python src/train.py --help`."""
 
+import os
 from pathlib import Path
 
 import hydra
@@ -22,6 +23,10 @@ def main(cfg: DictConfig) -> None:
         validate(config)
         if not config.rerun and is_finished(config, folder):
             print(f"{folder} is finished; rerun=true repeats it.")
+            if cli.SWEEP in os.environ:
+                from vggsuite.training.loggers import report_finished
+
+                report_finished(config, folder)
             return
         from vggsuite.training.resuming import interruptible  # only now: a finished run need not wait for torch
         from vggsuite.training.run import train

@@ -1,5 +1,6 @@
 """What every entry point does around its task: a user's error is told in one sentence, and its exit code is not 0."""
 
+import ast
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from vggsuite.errors import UserError, first_line
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
 EXIT_USER_ERROR = 2
+SWEEP = "WANDB_SWEEP_ID"  # an environment variable that W&B's agents set
 
 told: list[UserError] = []  # the user's errors of this process; a multirun goes on after one
 
@@ -23,6 +25,7 @@ def run(main: Callable[[], None]) -> None:
     """Call a Hydra `main`, and exit with code 2 after an error that the user can mend; any other error keeps its
     traceback. HYDRA_FULL_ERROR=1 shows the traceback of those that Hydra finds while it composes, too.
     """
+    sys.argv[1:] = words_of_agent(sys.argv[1:])
     asked_for_tracebacks = os.environ.get(FULL_ERROR) == "1"
     os.environ[FULL_ERROR] = "1"  # so that Hydra raises its errors instead of printing them in its own way
     try:
@@ -35,6 +38,16 @@ def run(main: Callable[[], None]) -> None:
         tell(UserError(sentence(error)))
     if told:
         sys.exit(EXIT_USER_ERROR)
+
+
+def words_of_agent(words: list[str]) -> list[str]:
+    """The command line as a W&B agent first had it. For a run that goes on after it was preempted, the agent is given
+    the run's whole config, of which Hydra can read a part; but one of its keys is `overrides`, the words it came from.
+    """
+    for word in words if SWEEP in os.environ else []:
+        if word.startswith("overrides=["):
+            return [str(original) for original in ast.literal_eval(word.removeprefix("overrides="))]
+    return words
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import csv
 import logging
 import os
 import secrets
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from typing import Any
 from hydra.utils import instantiate
 from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
 
+from vggsuite.cli import SWEEP
 from vggsuite.config import TrainConfig
 from vggsuite.errors import UserError
 from vggsuite.files import write_atomically
@@ -24,7 +26,6 @@ from vggsuite.training.processes import is_first_process
 from vggsuite.training.resuming import Interrupted
 
 WANDB_ID_FILE = "wandb_id"
-SWEEP_RUN = "WANDB_SWEEP_ID"  # set by a sweep's agent, with the id of the run
 
 # Of Lightning's, said in each run and never to the user's use: the run's folder is made before, few workers or batches
 # are meant, SLURM need not be used where it is, and a deprecation inside Lightning.
@@ -96,7 +97,7 @@ def csv_logger(folder: Path, num_steps: int) -> CSVLogger:
 
 def other_logger(chosen: dict[str, Any], folder: Path, settings: dict[str, Any], num_steps: int) -> list[Logger]:
     """The logger that `chosen` describes, told the run's settings."""
-    if chosen["_target_"].endswith("WandbLogger"):
+    if uses_wandb(chosen):
         return [wandb_logger(chosen, folder, settings)]
     logger = instantiate(chosen, purge_step=num_steps or None, _convert_="all")
     logger.log_hyperparams(settings)
@@ -116,7 +117,7 @@ def wandb_logger(chosen: dict[str, Any], folder: Path, settings: dict[str, Any])
         raise UserError(
             "logger.log_model=true uploads the checkpoint, which logger.offline=true rules out; allowed: either."
         )
-    identity = {} if SWEEP_RUN in os.environ else {"id": wandb_id(folder), "resume": "allow"}
+    identity = {} if SWEEP in os.environ else {"id": wandb_id(folder), "resume": "allow"}
     try:
         logger: WandbLogger = instantiate(chosen, **identity, _convert_="all")
         swept = set(logger.experiment.config.keys())
@@ -150,11 +151,29 @@ def log_record(where: Sequence[Logger], record: Record, folder: Path) -> None:
             run.log_artifact(artifact)
 
 
+def uses_wandb(chosen: dict[str, Any]) -> bool:
+    """Whether the logger that `chosen` describes is W&B's."""
+    return bool(chosen) and chosen["_target_"].endswith("WandbLogger")
+
+
 def report_finished(config: TrainConfig, folder: Path) -> None:
     """Tell a W&B sweep that asks for a run which has finished before what came of it."""
-    if config.logger.get("_target_", "").endswith("WandbLogger") and SWEEP_RUN in os.environ:
+    if SWEEP in os.environ and uses_wandb(config.logger):
         logger = wandb_logger(config.logger, folder, leaves(asdict(config)))
         record = read_record(folder)
         logger.experiment.summary["val/top1_error"] = record.selection["top1_error"]
         log_record([logger], record, folder)
         logger.experiment.finish()
+
+
+@contextmanager
+def failing_sweep(chosen: dict[str, Any]) -> Iterator[None]:
+    """Let a W&B sweep know of an error that ends its run before the run's logger has started."""
+    try:
+        yield
+    except Exception:
+        if SWEEP in os.environ and uses_wandb(chosen) and "wandb" not in sys.modules:
+            import wandb
+
+            wandb.init().finish(exit_code=1)
+        raise

@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from vggsuite.results.environment import peak_memory
 from vggsuite.results.record import EVALUATIONS, RECORD_FILE, Evaluation, read_record, write_record
 from vggsuite.results.run_folder import CHECKPOINT, METRICS_FILE, is_finished, leaves, save_config, weights_of
 from vggsuite.training.callbacks import EpochLines, Losses, Stopwatch, progress_bar
-from vggsuite.training.loggers import WANDB_ID_FILE, log_record, loggers, quieten_lightning
+from vggsuite.training.loggers import WANDB_ID_FILE, failing_sweep, log_record, loggers, quieten_lightning
 from vggsuite.training.module import Classification
 from vggsuite.training.processes import is_first_process
 from vggsuite.training.recording import make_record
@@ -46,6 +46,19 @@ from vggsuite.training.resuming import (
 from vggsuite.training.trainer_settings import PRECISIONS, check_trainer
 
 
+@dataclass(frozen=True)
+class Run:
+    """A run under way: what it was asked for, what it works with, and the state it goes on from, if it was
+    interrupted."""
+
+    config: TrainConfig
+    folder: Path
+    data: ImageData
+    net: VGG
+    history: History
+    state: SavedState | None
+
+
 def train(config: TrainConfig, folder: Path, *, multirun: bool = False) -> None:
     """Train the net that `config` describes, evaluate it densely, and leave its record in `folder`.
 
@@ -60,34 +73,45 @@ def train(config: TrainConfig, folder: Path, *, multirun: bool = False) -> None:
     Raises:
         UserError: for what the user can mend.
     """
-    started = datetime.now(UTC)
     quieten_lightning()
     check_trainer(config.trainer, batch_size=config.recipe.batch_size, multirun=multirun)
+    with failing_sweep(config.logger):
+        run = prepare(config, folder)
+        with exclusive(folder) if is_first_process() else nullcontext():
+            if config.rerun or not is_finished(config, folder):  # by another process, meanwhile
+                carry_out(run)
+
+
+def prepare(config: TrainConfig, folder: Path) -> Run:
+    """Find what the run needs, and initialise its net, unless it goes on."""
+    started = datetime.now(UTC)
     if uses_gpu(config.trainer):
         torch.cuda.reset_peak_memory_stats()
     L.seed_everything(config.seed, workers=True, verbose=False)
     data = make_data(config)
-    classes = data.images.classes
-    net = VGG(**asdict(config.model), num_classes=len(classes), crop=config.data.crop)
+    net = VGG(**asdict(config.model), num_classes=len(data.images.classes), crop=config.data.crop)
     state = saved_state(config, folder)
     history = state.history if state else begin(net, config, folder, started)
+    return Run(config, folder, data, net, history, state)
 
-    with exclusive(folder) if is_first_process() else nullcontext():
-        if not config.rerun and is_finished(config, folder):  # by another process, meanwhile
-            return
-        if state is None:
-            start_afresh(config, classes, folder)
-        elif is_first_process():
+
+def carry_out(run: Run) -> None:
+    """Train, evaluate, and write the record."""
+    config, folder, state = run.config, run.folder, run.state
+    if is_first_process():
+        if state:
             print(f"{folder} goes on after step {state.num_steps}", flush=True)
-        settings = leaves(asdict(config))
-        with loggers(config.logger, folder, settings, num_steps=state.num_steps if state else 0) as where:
-            fitted = fit(net, data, config, folder, where, history, state)
-            if not is_first_process():
-                return
-            test = evaluate(net, data, config, folder, history)
-            record = make_record(config, data, net, history=history, fitted=fitted, test=test)
-            write_record(record, folder)
-            log_record(where, record, folder)
+        else:
+            start_afresh(config, run.data.images.classes, folder)
+    num_steps = state.num_steps if state else 0
+    with loggers(config.logger, folder, leaves(asdict(config)), num_steps=num_steps) as where:
+        fitted = fit(run, where)
+        if not is_first_process():
+            return
+        test = evaluate(run)
+        record = make_record(config, run.data, run.net, history=run.history, fitted=fitted, test=test)
+        write_record(record, folder)
+        log_record(where, record, folder)
     (folder / LAST).unlink(missing_ok=True)
     print(f"{record.name}  top-1 error {record.metrics['top1_error']:.2f}%  {folder / RECORD_FILE}", flush=True)
 
@@ -129,8 +153,6 @@ def initialise(net: VGG, config: TrainConfig) -> dict[str, Any]:
 
 def start_afresh(config: TrainConfig, classes: Sequence[str], folder: Path) -> None:
     """Remove what an interrupted run, or one to be repeated, left behind, and save the config."""
-    if not is_first_process():
-        return
     for name in (RECORD_FILE, METRICS_FILE, WANDB_ID_FILE):
         (folder / name).unlink(missing_ok=True)
     for evaluation in (folder / EVALUATIONS).glob("*"):
@@ -141,18 +163,9 @@ def start_afresh(config: TrainConfig, classes: Sequence[str], folder: Path) -> N
     save_config(config, classes, folder)
 
 
-def fit(
-    net: VGG,
-    data: ImageData,
-    config: TrainConfig,
-    folder: Path,
-    where: list[Logger],
-    history: History,
-    state: SavedState | None,
-) -> dict[str, Any]:
-    """Train `net`, from `state` on if there is one, leave it with the weights of its best epoch, and say what was
-    measured."""
-    recipe = config.recipe
+def fit(run: Run, where: list[Logger]) -> dict[str, Any]:
+    """Train the net, leave it with the weights of its best epoch, and say what was measured."""
+    config, folder, data, net, recipe = run.config, run.folder, run.data, run.net, run.config.recipe
     if recipe.channels_last:
         net.to(memory_format=torch.channels_last)
     net.checkpoint_activations = recipe.checkpoint_activations
@@ -161,9 +174,9 @@ def fit(
         net.compile()
         preprocessing.compile()
     stopwatch = Stopwatch()
-    keeper = StateKeeper(folder / LAST, minutes=config.save_minutes, history=history)
+    keeper = StateKeeper(folder / LAST, minutes=config.save_minutes, history=run.history)
     trainer = make_trainer(config, folder, where, stopwatch, keeper)
-    trainer.fit(Classification(net, preprocessing, recipe), data, ckpt_path=state.file if state else None)
+    trainer.fit(Classification(net, preprocessing, recipe), data, ckpt_path=run.state.file if run.state else None)
     best = load_checkpoint(folder)
     net.load_state_dict(best.weights)
     selection = trainer.checkpoint_callback
@@ -213,12 +226,13 @@ def make_trainer(
     )
 
 
-def evaluate(net: VGG, data: ImageData, config: TrainConfig, folder: Path, history: History) -> Evaluation:
+def evaluate(run: Run) -> Evaluation:
     """Evaluate the trained net densely at one scale on the validation images, and leave the evaluation in `folder`."""
+    config, folder, data = run.config, run.folder, run.data
     name = run_name(config.data.name, config.experiment, config.variant, config.seed)
-    weights = weights_of(name, folder, history.started.isoformat(timespec="seconds"))
+    weights = weights_of(name, folder, run.history.started.isoformat(timespec="seconds"))
     evaluator = Evaluator(
-        Subject(name, folder, net, Preprocessing(config.data.mean), weights),
+        Subject(name, folder, run.net, Preprocessing(config.data.mean), weights),
         data.images,
         data_name=config.data.name,
         command=repeat_command("train.py", config.overrides),
