@@ -12,7 +12,7 @@ RESULTS := benchmarks/results
 READY := $(VENV)/.ready
 CORES := $(shell getconf _NPROCESSORS_ONLN)
 JOBS ?= $(if $(filter digits,$(DATA)),$(CORES),1)
-MANY := --multirun hydra/launcher=processes hydra.launcher.num_jobs=$(JOBS) data=$(DATA)
+MANY := --multirun hydra/launcher=local hydra.launcher.cpu_slots=$(JOBS) data=$(DATA)
 TRAIN := $(BIN)/python src/train.py $(MANY) seed=$(SEEDS) $(OVERRIDES)
 # What was trained with OVERRIDES is found by them; where runs lie, and the devices, hold for the other commands too.
 PATHS := $(filter paths.%,$(OVERRIDES))

@@ -28,9 +28,9 @@ NET = ("model=vgg_a", "model.batch_norm=true")
 
 def train(runs: Path, decoder: Decoder, seeds: int) -> list[Path]:
     """The run folders of all seeds."""
-    command = [sys.executable, str(PROJECT_ROOT / "src/train.py"), "--multirun", "hydra/launcher=processes"]
+    command = [sys.executable, str(PROJECT_ROOT / "src/train.py"), "--multirun", "hydra/launcher=local"]
     settings = [f"data.decoder={decoder}", f"paths.runs={runs}", f"seed={','.join(map(str, range(seeds)))}"]
-    subprocess.run([*command, "hydra.launcher.num_jobs=2", *NET, *settings], check=True, stdout=sys.stderr)
+    subprocess.run([*command, "hydra.launcher.cpu_slots=2", *NET, *settings], check=True, stdout=sys.stderr)
     return [next(runs.glob(f"digits/*/seed_{seed}")) for seed in range(seeds)]
 
 

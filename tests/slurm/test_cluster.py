@@ -4,7 +4,11 @@ import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from tests.slurm.cluster import Cluster
+
+pytestmark = pytest.mark.slurm
 
 # Waits until four of it run, so that none takes the GPU that another has left.
 TELL_GPU = """

@@ -69,7 +69,7 @@ def check_batch(batch_size: int, trainer: dict[str, Any], *, multirun: bool) -> 
     if trainer["devices"] > 1 and multirun:
         raise UserError(
             f"trainer.devices={trainer['devices']} cannot be combined with a --multirun in one process; allowed: "
-            "trainer.devices=1, or hydra/launcher=processes, which gives each job a process of its own."
+            "trainer.devices=1, or hydra/launcher=local, which gives each job a process of its own."
         )
     parts = trainer["devices"] * trainer["num_nodes"] * trainer["accumulate_grad_batches"]
     if batch_size % parts:

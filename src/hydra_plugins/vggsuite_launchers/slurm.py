@@ -1,0 +1,172 @@
+"""hydra/launcher=slurm: the jobs of a multirun as jobs of a SLURM cluster, by submitit."""
+
+import pickle
+import runpy
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from vggsuite.config import PROJECT_ROOT
+from vggsuite.errors import UserError
+
+from .jobs import Job, JobLauncher, Outcome, log
+
+LOST_AFTER = 3  # polls: SLURM has a job no more, and what it wrote may take a while to be seen here
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command line that a SLURM job runs, in each of its tasks, and runs again where it was interrupted."""
+
+    script: str
+    words: Sequence[str]
+
+    def __call__(self) -> None:
+        """Run the entry point in this process, so that SLURM's signals reach it.
+
+        Raises:
+            UserError: where it fails.
+        """
+        sys.argv = [self.script, *self.words]
+        try:
+            runpy.run_path(self.script, run_name="__main__")
+        except SystemExit as end:
+            if isinstance(end.code, int) and 0 < end.code < 128:
+                raise UserError(f"exit code {end.code}") from end
+            if end.code:  # interrupted, and queued again
+                raise
+
+    def checkpoint(self, *_: Any) -> Any:
+        """What submitit queues before a time-out: the same command, which goes on from its saved state."""
+        import submitit
+
+        return submitit.helpers.DelayedSubmission(self)
+
+
+class SlurmLauncher(JobLauncher):
+    """Submits jobs, those that ask for the same nodes and devices as one array, and waits for them. A job has a task
+    for each of its devices (`trainer.devices`, `trainer.num_nodes`); one that is preempted, or comes near its time
+    limit, saves its state, is queued again and goes on.
+
+    Args:
+        folder: for submitit's files and the jobs' logs, on a disk that all nodes see.
+        max_num_timeout: how many times a job that reaches its time limit is queued again.
+        poll_seconds: how often SLURM is asked for the jobs.
+        parameters: further ones of submitit's SLURM executor: timeout_min, partition, account, qos, constraint, mem_gb,
+            cpus_per_task, signal_delay_s, array_parallelism, setup, additional_parameters, ...; null leaves one out.
+    """
+
+    def __init__(self, folder: str, max_num_timeout: int, poll_seconds: float, **parameters: Any) -> None:
+        self.folder, self.max_num_timeout, self.poll_seconds = Path(folder), max_num_timeout, poll_seconds
+        self.parameters = {name: value for name, value in parameters.items() if value is not None}
+
+    def run(self, jobs: Sequence[Job]) -> Sequence[Outcome]:
+        """Submit the jobs and wait for their ends. If this process is told to end, they stay.
+
+        Raises:
+            UserError: where there is no SLURM, or it refuses them.
+        """
+        submitted = self.submit(jobs)
+        ids = sorted({job.job_id.partition("_")[0] for job in submitted.values()})
+        log.info("%d jobs are SLURM's %s; logs: %s", len(jobs), ", ".join(ids), self.folder)
+        try:
+            outcomes = self.wait(jobs, submitted)
+        except BaseException:
+            log.info("The jobs stay with SLURM; `scancel %s` ends them, the same command waits for them", " ".join(ids))
+            raise
+        return [outcomes[job.number] for job in jobs]
+
+    def submit(self, jobs: Sequence[Job]) -> dict[int, Any]:
+        """submitit's jobs, by number."""
+        submitit = import_submitit()
+        submitted: dict[int, Any] = {}
+        ordered = sorted(jobs, key=resources)
+        for wanted, group in groupby(ordered, key=resources):
+            alike = list(group)
+            executor = submitit.SlurmExecutor(self.folder / "%j", max_num_timeout=self.max_num_timeout)
+            try:
+                executor.update_parameters(**self.slurm_parameters(*wanted))
+                commands = [Command(job.command[1], job.words) for job in alike]
+                with executor.batch():
+                    handles = [executor.submit(command) for command in commands]
+            except (ValueError, submitit.core.utils.FailedJobError, submitit.core.utils.FailedSubmissionError) as error:
+                told = " ".join(str(error).split())
+                raise UserError(f"SLURM did not take the jobs ({told}); see hydra.launcher in --help.") from error
+            submitted |= {job.number: handle for job, handle in zip(alike, handles, strict=True)}
+        return submitted
+
+    def slurm_parameters(self, num_nodes: int, num_devices: int, gpu: bool) -> dict[str, Any]:
+        """What submitit's executor is told of jobs that want as much."""
+        setup = [f"export PYTHONPATH={PROJECT_ROOT / 'src'}:$PYTHONPATH", *self.parameters.get("setup", [])]
+        parameters = {"job_name": "vggsuite", "time": self.parameters.get("timeout_min", 60)}
+        parameters |= {name: value for name, value in self.parameters.items() if name not in ("timeout_min", "mem_gb")}
+        parameters |= {"mem": f"{self.parameters['mem_gb']}GB"} if "mem_gb" in self.parameters else {}
+        parameters |= {"gpus_per_node": num_devices} if gpu else {}
+        return parameters | {"nodes": num_nodes, "ntasks_per_node": num_devices, "setup": setup}
+
+    def wait(self, jobs: Sequence[Job], submitted: dict[int, Any]) -> dict[int, Outcome]:
+        """What became of each job, by its number. SLURM's queue is asked, not its accounts, which many do without."""
+        outcomes: dict[int, Outcome] = {}
+        missed = dict.fromkeys(submitted, 0)
+        while len(outcomes) < len(submitted):
+            queued = queue({handle.job_id.partition("_")[0] for handle in submitted.values()})
+            for job in jobs:
+                handle = submitted[job.number]
+                if job.number in outcomes or handle.job_id in queued:
+                    missed[job.number] = 0
+                    continue
+                missed[job.number] += 1
+                if handle.paths.result_pickle.exists():
+                    outcomes[job.number] = ended(handle)
+                elif missed[job.number] == LOST_AFTER:
+                    outcomes[job.number] = Outcome("it was cancelled, killed or timed out", handle.paths.stderr)
+                else:
+                    continue
+                log.info("%s %s", job.name, outcomes[job.number])
+            time.sleep(self.poll_seconds)
+        return outcomes
+
+
+def import_submitit() -> Any:
+    """submitit, on a machine that has SLURM.
+
+    Raises:
+        UserError: where either is not there.
+    """
+    if shutil.which("sbatch") is None or shutil.which("srun") is None:
+        raise UserError(
+            "hydra/launcher=slurm needs SLURM's sbatch and srun, which this machine lacks; type it on a login node of "
+            "a SLURM cluster, or hydra/launcher=local here."
+        )
+    try:
+        import submitit
+    except ImportError as error:
+        raise UserError("hydra/launcher=slurm needs submitit; type: pip install -e '.[slurm]'.") from error
+    return submitit
+
+
+def resources(job: Job) -> tuple[int, int, bool]:
+    """Nodes, devices on each, and whether these are GPUs: `auto` means GPUs on a cluster."""
+    return job.num_nodes, job.num_devices, job.accelerator != "cpu"
+
+
+def queue(arrays: set[str]) -> set[str]:
+    """The ids of the jobs of these arrays that SLURM has in its queue or runs."""
+    asked = ["squeue", "--noheader", "--array", "--format=%i", f"--jobs={','.join(sorted(arrays))}"]
+    answer = subprocess.run(asked, capture_output=True, text=True)
+    if answer.returncode != 0 and "Invalid job id" not in answer.stderr:  # it forgets jobs that have ended
+        raise UserError(f"SLURM's queue cannot be read ({' '.join(answer.stderr.split())}); repeat the command later.")
+    return set(answer.stdout.split())
+
+
+def ended(handle: Any) -> Outcome:
+    """What became of a job that left its result."""
+    with handle.paths.result_pickle.open("rb") as file:
+        how, told = pickle.load(file)
+    return Outcome() if how == "success" else Outcome(told.strip().splitlines()[-1], handle.paths.stderr)
