@@ -2,46 +2,42 @@
 PYTHON ?= python3
 VENV ?= .venv
 DATA ?= digits
-SEEDS ?= 0
-OVERRIDES ?=
 TABLES ?= 3
+SEEDS ?= 1
+OVERRIDES ?=
+LAUNCHER ?= local
+GPUS ?=
+JOBS ?=
+SETTINGS ?=
 DEVICE ?= cpu
 
 BIN := $(VENV)/bin
 RESULTS := benchmarks/results
 READY := $(VENV)/.ready
-CORES := $(shell getconf _NPROCESSORS_ONLN)
-JOBS ?= $(if $(filter digits,$(DATA)),$(CORES),1)
-MANY := --multirun hydra/launcher=local hydra.launcher.cpu_slots=$(JOBS) data=$(DATA)
-TRAIN := $(BIN)/python src/train.py $(MANY) seed=$(SEEDS) $(OVERRIDES)
-# What was trained with OVERRIDES is found by them; where runs lie, and the devices, hold for the other commands too.
-PATHS := $(filter paths.%,$(OVERRIDES))
-DEVICES := $(filter trainer=% trainer.accelerator=% trainer.devices=%,$(OVERRIDES))
-EVALUATE := $(BIN)/python src/evaluate.py $(MANY) seed=$(SEEDS) $(PATHS) $(DEVICES) "overrides='$(OVERRIDES)'"
-FUSE := $(BIN)/python src/fuse.py $(MANY) seed=$(SEEDS) $(PATHS) "overrides='$(OVERRIDES)'"
-PRINT := $(BIN)/python src/table.py data=$(DATA) $(PATHS) "overrides='$(OVERRIDES)'" "table=[$(TABLES)]"
-
-# What the tables in TABLES need: of_tables gives its second argument if one of those in its first is wanted.
 comma := ,
-space := $() $()
-WANTED := $(subst $(comma), ,$(TABLES))
-$(if $(filter-out 3 4 5 6 7,$(WANTED)),$(error TABLES=$(TABLES) names a table that cannot be made; allowed: 3,4,5,6,7))
-of_tables = $(if $(filter $(1),$(WANTED)),$(2))
-list = $(subst $(space),$(comma),$(strip $(1)))
-B := $(call of_tables,3 4,b)
-C := $(call of_tables,3 4 6 7,c)
+# Where runs lie is said to every command; SEEDS with a comma is a list.
+PATHS := $(filter paths.%,$(OVERRIDES))
+OF_RUNS := $(strip $(filter-out paths.%,$(OVERRIDES)))
+LISTED := $(if $(findstring $(comma),$(SEEDS)),[$(SEEDS)],$(SEEDS))
+PARALLEL := $(if $(filter slurm,$(LAUNCHER)),array_parallelism,gpus)
+ABLATION := $(BIN)/python src/ablation.py tables=[$(TABLES)] data=$(DATA) seeds=$(LISTED) hydra/launcher=$(LAUNCHER) \
+	$(if $(GPUS),hydra.launcher.$(PARALLEL)=$(GPUS)) $(if $(JOBS),hydra.launcher.cpu_slots=$(JOBS)) \
+	$(PATHS) $(SETTINGS) "overrides='$(OF_RUNS)'"
+PRINT := $(BIN)/python src/table.py data=$(DATA) $(PATHS) "overrides='$(OF_RUNS)'" "table=[$(TABLES)]"
 
 .DEFAULT_GOAL := help
-.PHONY: help environment ablation-table table test lint format lock unpack-imagenet bench
+.PHONY: help environment ablation-table ablation-plan table test test-slurm check-sweeps lint format lock \
+	unpack-imagenet bench
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
 	@echo
-	@echo "Settings: TABLES=3 (or 3,4,5,6,7), DATA=digits|folder|imagenet, SEEDS=0 (or 0,1,2), OVERRIDES= (any Hydra"
-	@echo "overrides of train.py), JOBS= (runs at a time; default: the CPU cores for digits, else 1), VENV=.venv,"
+	@echo "Settings: TABLES=3 (or 3,4,5,6,7), DATA=digits|folder|imagenet, SEEDS=1 (how many, or 0,4), OVERRIDES= (any"
+	@echo "Hydra overrides of train.py), LAUNCHER=local|slurm, GPUS= (to use at a time; default: all), JOBS= (at a time on"
+	@echo "the CPU; default: a job for each core), SETTINGS= (of ablation.py, as hydra.launcher.partition=gpu), VENV=.venv,"
 	@echo "PYTHON=python3, DEVICE=cpu|cuda (of bench), as in"
 	@echo "  make ablation-table TABLES=3,4,5,6,7"
-	@echo "  make ablation-table DATA=imagenet OVERRIDES='data.root=/path/to/ILSVRC2012'"
+	@echo "  make ablation-table LAUNCHER=slurm GPUS=8 DATA=imagenet SEEDS=3 OVERRIDES='data.root=/path/to/ILSVRC2012'"
 
 environment: $(READY)  ## Make the virtual environment VENV from requirements.lock, if it is missing
 
@@ -54,27 +50,22 @@ $(READY): requirements.lock pyproject.toml
 	@touch $@
 
 ablation-table: $(READY)  ## Train and evaluate what TABLES still lack, in the paper's order, and print them
-	$(TRAIN) experiment=$(call list,table3/a $(call of_tables,3,table3/a_lrn))
-	$(TRAIN) experiment=$(call list,$(addprefix table3/,$(B) $(C) d e))
-	$(TRAIN) experiment=$(call list,$(patsubst %,table3/%_384,$(C) d e))
-	$(TRAIN) experiment=$(call list,$(patsubst %,table3/%_multi,$(B:b=c) d e))
-ifneq ($(filter 4 6 7,$(WANTED)),)
-	$(EVALUATE) experiment=$(call list,$(addprefix table4/,$(B) c d e c_384 d_384 e_384 $(B:b=c_multi) d_multi e_multi))
-endif
-ifneq ($(filter 5 6 7,$(WANTED)),)
-	$(EVALUATE) experiment=table5/d_dense,table5/e_dense,table5/d_multi_crop,table5/e_multi_crop
-	$(EVALUATE) experiment=table5/d_both,table5/e_both
-endif
-ifneq ($(filter 6 7,$(WANTED)),)
-	$(FUSE) experiment=table6/submission,table6/dense,table6/multi_crop,table6/both
-endif
-	$(PRINT)
+	$(ABLATION)
+
+ablation-plan: $(READY)  ## Print what ablation-table would run, and how long that might take
+	$(ABLATION) dry_run=true
 
 table: $(READY)  ## Print TABLES from the results that exist
 	$(PRINT)
 
 test: $(READY)  ## Run the test suite, slow tests included
 	$(BIN)/python -m pytest
+
+test-slurm: $(READY)  ## Run the tests against a SLURM cluster that they start here (as root; apt-get install slurm-wlm munge)
+	$(BIN)/python -m pytest -m slurm tests/slurm
+
+check-sweeps: $(READY)  ## Check W&B's sweep files, and print the commands of their agents
+	$(BIN)/python -m vggsuite.sweep_file sweeps/*.yaml
 
 lint: $(READY)  ## Check format, style and types
 	$(BIN)/ruff format --check .

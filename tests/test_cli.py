@@ -113,15 +113,13 @@ def test_bad_data_is_told_in_one_sentence(
         assert not list(tmp_path.glob("runs/*"))
 
 
-def test_the_stages_of_table_3_from_another_folder(make_tree: MakeTree, tmp_path: Path) -> None:
-    """A, D from A, D at 384, D jittered, each twice; then the table, which only reads."""
+def test_two_seeds_and_their_table_from_another_folder(make_tree: MakeTree, tmp_path: Path) -> None:
     settings = [*TINY, f"data.root={make_tree(images=9)}", f"paths.runs={tmp_path / 'runs'}"]
-    for experiment in ("a", "d", "d_384", "d_multi"):
-        words = (f"experiment=table3/{experiment}", *settings, "seed=0,1", "hydra/launcher=local")
-        result = run_command("train.py", "--multirun", *words, cwd=tmp_path)
-        assert result.returncode == 0, result.stderr
+    words = ("experiment=table3/a", *settings, "seed=0,1", "hydra/launcher=local")
+    result = run_command("train.py", "--multirun", *words, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
     files = sorted(tmp_path.glob("runs/folder/table3/*/seed_*/result.json"))
-    assert len(files) == 8
+    assert len(files) == 2
     folder = files[0].parent
     assert {"config.yaml", "overrides.yaml", "metrics.csv", "classes.txt", "evaluations", "checkpoints"} <= set(
         os.listdir(folder)
@@ -142,11 +140,9 @@ def test_the_stages_of_table_3_from_another_folder(make_tree: MakeTree, tmp_path
     )
     assert table.returncode == 0, table.stderr
     assert "NOT ImageNet" in table.stdout
-    assert table.stdout.count("+- ") >= 8
-    assert "2 seeds" in table.stdout
-    (tables,) = tmp_path.glob("tables*")  # named after the variant, too
-    assert (tables / "table3.tex").is_file()
-    assert {path.name for path in tmp_path.iterdir()} == {"images", "runs", tables.name}
+    assert "+- " in table.stdout
+    assert (tmp_path / "tables/table3.tex").is_file()
+    assert {path.name for path in tmp_path.iterdir()} == {"images", "runs", "tables"}
 
 
 def test_devices_and_accumulation_do_not_change_a_run(make_tree: MakeTree, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import ast
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -18,6 +19,15 @@ FULL_ERROR = "HYDRA_FULL_ERROR"
 EXIT_USER_ERROR = 2
 SWEEP = "WANDB_SWEEP_ID"  # an environment variable that W&B's agents set
 
+# Of Hydra's own; what they can do beside ours: docs/clusters.md.
+LAUNCHER_PLUGINS = {
+    "hydra/launcher/ray": "hydra-ray-launcher",
+    "hydra/launcher/ray_aws": "hydra-ray-launcher",
+    "hydra/launcher/joblib": "hydra-joblib-launcher",
+    "hydra/launcher/submitit_local": "hydra-submitit-launcher",
+    "hydra/launcher/submitit_slurm": "hydra-submitit-launcher",
+}
+
 told: list[UserError] = []  # the user's errors of this process; a multirun goes on after one
 
 
@@ -32,6 +42,10 @@ def run(main: Callable[[], None]) -> None:
         main()
     except UserError as error:  # of a launcher
         tell(error)
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
+    except BrokenPipeError:  # who reads our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (HydraException, OmegaConfBaseException) as error:
         if asked_for_tracebacks:
             raise
@@ -57,6 +71,15 @@ def user_errors() -> Iterator[None]:
         yield
     except UserError as error:
         tell(error)
+
+
+@contextmanager
+def composing() -> Iterator[None]:
+    """Within the context, what Hydra finds wrong with the words of a config is a `UserError`."""
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(sentence(error)) from error
 
 
 def tell(error: UserError) -> None:
@@ -90,6 +113,9 @@ def sentence(error: Exception) -> str:
 
 def no_such_choice(missing: str) -> str:
     """The error for a file that a config group does not have, with those that it has."""
+    plugin = LAUNCHER_PLUGINS.get(missing)
+    if plugin:
+        return f"{Path(missing).parent}={Path(missing).name} needs a plugin of Hydra's; type: pip install {plugin}"
     group_depth = 2 if missing.startswith("hydra/") else 1
     name = Path(*Path(missing).parts[:group_depth])
     group = PROJECT_ROOT / "conf" / name

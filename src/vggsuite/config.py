@@ -207,13 +207,29 @@ class PackConfig:
 
 
 @dataclass
-class TableConfig(OnRunsConfig):
-    """The root of `conf/table.yaml`."""
+class TableSettings(OnRunsConfig):
+    """What tables are printed of, and where to."""
 
-    table: Any = 3
     data: DataConfig = field(default_factory=DataConfig)
     confidence: float = 0.95
     output: str = MISSING
+
+
+@dataclass
+class TableConfig(TableSettings):
+    """The root of `conf/table.yaml`."""
+
+    table: Any = 3
+
+
+@dataclass
+class AblationConfig(TableSettings):
+    """The root of `conf/ablation.yaml`."""
+
+    tables: Any = 3
+    seeds: Any = 1
+    dry_run: bool = False
+    multiply_adds_per_second: float | None = None
 
 
 def register() -> None:
@@ -228,6 +244,7 @@ def register() -> None:
     store.store("fuse_schema", FuseConfig)
     store.store("pack_schema", PackConfig)
     store.store("table_schema", TableConfig)
+    store.store("ablation_schema", AblationConfig)
 
 
 Config = TypeVar("Config")

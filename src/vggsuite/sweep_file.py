@@ -13,9 +13,7 @@ from typing import Any
 import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
 from omegaconf import open_dict
-from omegaconf.errors import OmegaConfBaseException
 
 from vggsuite import cli
 from vggsuite.checks import validate
@@ -167,13 +165,13 @@ def check_points(commands: Iterable[list[str]]) -> None:
         for command in commands:
             words = command[command.index(PROGRAM) + 1 :]
             try:
-                config = composed(words)
+                with cli.composing():
+                    config = composed(words)
                 validate(config)
                 if not config.logger.get("_target_", "").endswith("WandbLogger"):
                     raise UserError("W&B would see nothing of the run; write - logger=wandb as a word of command.")
-            except (UserError, HydraException, OmegaConfBaseException) as error:
-                told = error if isinstance(error, UserError) else cli.sentence(error)
-                raise UserError(f"point {shlex.join(words)}: {told}") from error
+            except UserError as error:
+                raise UserError(f"point {shlex.join(words)}: {error}") from error
 
 
 def composed(words: list[str]) -> TrainConfig:

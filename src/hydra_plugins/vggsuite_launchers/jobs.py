@@ -3,15 +3,16 @@
 import logging
 import sys
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus, configure_log, filter_overrides, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, open_dict
 
 from vggsuite.errors import UserError
 
@@ -20,44 +21,44 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Job:
-    """One job of a multirun.
+    """A command line, and what it asks of machines.
 
     Attributes:
-        number: its place, from 0.
-        name: what tells it from the others of its multirun.
-        overrides: as Hydra gave them.
-        cfg: its config, with Hydra's own.
+        number: its place among those that are launched together, from 0.
+        name: what tells it from them.
+        script: the entry point.
+        words: what follows it on the command line.
         folder: of its own, None for a command that has none.
+        accelerator: auto, cpu or gpu.
+        num_devices: of each node.
+        num_nodes: that it runs on.
     """
 
     number: int
     name: str
-    overrides: Sequence[str]
-    cfg: DictConfig
+    script: Path
+    words: Sequence[str]
     folder: Path | None
+    accelerator: str
+    num_devices: int
+    num_nodes: int
 
     @property
-    def words(self) -> list[str]:
-        """What follows the script's name on its command line."""
-        return list(filter_overrides(self.overrides))
+    def title(self) -> str:
+        return f"#{self.number} {self.name}"
 
     @property
     def command(self) -> list[str]:
-        return [sys.executable, str(Path(sys.argv[0]).absolute()), *self.words]
+        return [sys.executable, str(self.script), *self.words]
 
-    @property
-    def num_devices(self) -> int:
-        """How many devices it wants of a node."""
-        return int(OmegaConf.select(self.cfg, "trainer.devices", default=1))
 
-    @property
-    def num_nodes(self) -> int:
-        return int(OmegaConf.select(self.cfg, "trainer.num_nodes", default=1))
-
-    @property
-    def accelerator(self) -> str:
-        """auto, cpu or gpu; a command without a trainer computes on the CPU."""
-        return str(OmegaConf.select(self.cfg, "trainer.accelerator", default="cpu"))
+def make_job(
+    number: int, name: str, script: Path, words: Sequence[str], folder: Path | None, trainer: Mapping[str, Any]
+) -> Job:
+    """The job of a command whose config asks Lightning's Trainer for this; one without a trainer computes on the
+    CPU."""
+    wanted: dict[str, Any] = {"accelerator": "cpu", "devices": 1, "num_nodes": 1} | dict(trainer)
+    return Job(number, name, script, words, folder, wanted["accelerator"], wanted["devices"], wanted["num_nodes"])
 
 
 @dataclass(frozen=True)
@@ -80,36 +81,52 @@ class JobLauncher(Launcher):
         self.hydra_context, self.config = hydra_context, config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Run all jobs and return what became of each, in order. At the end Hydra raises the error that names those
-        that failed."""
+        """Run all jobs and return what Hydra wants to know of each, in order.
+
+        Raises:
+            UserError: that names those that failed, after all have ended.
+        """
         setup_globals()
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
+        configs = [
+            self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))
+            for overrides in job_overrides
+        ]
         shared = set.intersection(*map(set, job_overrides)) if len(job_overrides) > 1 else set()
-        jobs = [self.job(overrides, initial_job_idx + place, shared) for place, overrides in enumerate(job_overrides)]
+        jobs = [
+            job_of(cfg, overrides, number, shared)
+            for number, (cfg, overrides) in enumerate(zip(configs, job_overrides, strict=True), initial_job_idx)
+        ]
         outcomes = self.run(jobs)
-        failed = [f"`{job.name}` {outcome}" for job, outcome in zip(jobs, outcomes, strict=True) if outcome.failure]
-        error = UserError(f"{len(failed)} of {len(jobs)} jobs failed: {'; '.join(failed)}.")
-        errors = [error if outcome.failure else None for outcome in outcomes]
-        return [job_return(job, failure) for job, failure in zip(jobs, errors, strict=True)]
+        if any(outcome.failure for outcome in outcomes):
+            raise error_of(jobs, outcomes)
+        return [job_return(*each) for each in zip(job_overrides, configs, strict=True)]
 
     @abstractmethod
     def run(self, jobs: Sequence[Job]) -> Sequence[Outcome]:
         """Run the jobs to their ends."""
 
-    def job(self, overrides: Sequence[str], number: int, shared: set[str]) -> Job:
-        cfg = self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))
-        with open_dict(cfg):
-            cfg.hydra.job.id, cfg.hydra.job.num = str(number), number
-        HydraConfig.instance().set_config(cfg)  # by which the folder's name is resolved
-        subfolder = str(cfg.hydra.sweep.subdir)
-        folder = None if subfolder == "." else Path(cfg.hydra.sweep.dir, subfolder).absolute()
-        own = [override for override in filter_overrides(overrides) if override not in shared]
-        return Job(number, " ".join([f"#{number}", *own]), overrides, cfg, folder)
+
+def job_of(cfg: DictConfig, overrides: Sequence[str], number: int, shared: set[str]) -> Job:
+    """A job of a multirun: the command that a person would type for it alone. Its name tells what is not `shared`."""
+    with open_dict(cfg):
+        cfg.hydra.job.id, cfg.hydra.job.num = str(number), number
+    HydraConfig.instance().set_config(cfg)  # by which the folder's name is resolved
+    subfolder = str(cfg.hydra.sweep.subdir)
+    folder = None if subfolder == "." else Path(cfg.hydra.sweep.dir, subfolder).absolute()
+    words = list(filter_overrides(overrides))
+    name = " ".join(word for word in words if word not in shared)
+    return make_job(number, name, Path(sys.argv[0]).absolute(), words, folder, cfg.get("trainer", {}))
 
 
-def job_return(job: Job, error: UserError | None) -> JobReturn:
-    """What Hydra wants to know of a job that ended."""
-    result = JobReturn(overrides=job.overrides, cfg=job.cfg, task_name=job.cfg.hydra.job.name)
-    result.status = JobStatus.FAILED if error else JobStatus.COMPLETED
-    result.return_value = error
+def error_of(jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> UserError:
+    """The error that names the jobs that failed."""
+    failed = [f"`{job.title}` {outcome}" for job, outcome in zip(jobs, outcomes, strict=True) if outcome.failure]
+    return UserError(f"{len(failed)} of {len(jobs)} jobs failed: {'; '.join(failed)}.")
+
+
+def job_return(overrides: Sequence[str], cfg: DictConfig) -> JobReturn:
+    """What Hydra wants to know of a job that is done."""
+    result = JobReturn(overrides=overrides, cfg=cfg, task_name=cfg.hydra.job.name)
+    result.status = JobStatus.COMPLETED
     return result

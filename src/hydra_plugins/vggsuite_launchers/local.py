@@ -1,6 +1,7 @@
 """hydra/launcher=local: the jobs of a multirun on the devices of this machine."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -22,16 +23,8 @@ GPU, CPU = "GPU", "CPU slot"
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 LOG_FILE = "console.log"
 # Of the launcher's own process, if it is itself one of several: a job is none of them.
-OF_OTHER_LAUNCHERS = (
-    "SLURM_",
-    "TORCHELASTIC_",
-    "RANK",
-    "LOCAL_",
-    "GROUP_",
-    "ROLE_",
-    "WORLD_SIZE",
-    "MASTER_",
-    "NODE_RANK",
+OF_OTHER_LAUNCHERS = re.compile(
+    r"SLURM_\w+|TORCHELASTIC_\w+|((LOCAL|GROUP|ROLE)_)?(RANK|WORLD_SIZE)|NODE_RANK|ROLE_NAME|MASTER_(ADDR|PORT)"
 )
 SECONDS_TO_READ_ON = 5  # what an ended job has written, or a process that it left behind writes
 
@@ -91,7 +84,7 @@ class LocalLauncher(JobLauncher):
             ended = self.running.pop(number)
             self.free[self.kind(ended.job)] += ended.devices
             outcomes[number] = outcome(ended.job, code)
-            log.info("%s %s", ended.job.name, outcomes[number])
+            log.info("%s %s", ended.job.title, outcomes[number])
         return outcomes
 
     def kind(self, job: Job) -> str:
@@ -102,7 +95,7 @@ class LocalLauncher(JobLauncher):
         """The ids of the GPUs to use, if any job may want one."""
         if all(job.accelerator == "cpu" for job in jobs):
             return []
-        if isinstance(self.gpus, list):
+        if isinstance(self.gpus, Sequence) and not isinstance(self.gpus, str):  # a ListConfig is no list
             return list(map(str, self.gpus))
         there = visible_gpus()
         if self.gpus == "auto":
@@ -129,6 +122,7 @@ class LocalLauncher(JobLauncher):
         """Start a job on the first of the free devices."""
         kind = self.kind(job)
         devices = [self.free[kind].pop(0) for _ in range(job.num_devices)]
+        log.info("%s starts on %s %s", job.title, kind, ", ".join(devices))
         process = subprocess.Popen(
             job.command,
             env=self.environment(kind, devices),
@@ -139,13 +133,12 @@ class LocalLauncher(JobLauncher):
             errors="replace",
             process_group=0,  # a terminal's Ctrl-C reaches us alone, and we tell the job
         )
-        log.info("%s starts on %s %s", job.name, kind, ", ".join(devices))
         self.running[job.number] = Running(job, process, devices)
         threading.Thread(target=self.wait_for, args=(job, process), daemon=True).start()
 
     def environment(self, kind: str, devices: Sequence[str]) -> dict[str, str]:
         """Of a job: this process's, less what is of this process alone, with the devices that it may see."""
-        own = {name: value for name, value in os.environ.items() if not name.startswith(OF_OTHER_LAUNCHERS)}
+        own = {name: value for name, value in os.environ.items() if not OF_OTHER_LAUNCHERS.fullmatch(name)}
         own.pop("HYDRA_FULL_ERROR", None)  # makes a job print Hydra's tracebacks
         if kind == GPU:
             return own | {VISIBLE: ",".join(devices), "PYTHONUNBUFFERED": "1"}
@@ -213,7 +206,8 @@ def pass_on(job: Job, process: subprocess.Popen[str]) -> None:
     """Print each line that a job writes, with its number, and keep them in its folder."""
     assert process.stdout is not None
     for line in process.stdout:
-        print(f"#{job.number}  {line}", end="", flush=True)
+        with suppress(BrokenPipeError):  # nobody reads it any more, but the job goes on
+            print(f"#{job.number}  {line}", end="", flush=True)
         if job.folder:
             job.folder.mkdir(parents=True, exist_ok=True)
             with (job.folder / LOG_FILE).open("a") as file:

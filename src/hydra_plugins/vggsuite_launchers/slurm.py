@@ -92,7 +92,7 @@ class SlurmLauncher(JobLauncher):
             executor = submitit.SlurmExecutor(self.folder / "%j", max_num_timeout=self.max_num_timeout)
             try:
                 executor.update_parameters(**self.slurm_parameters(*wanted))
-                commands = [Command(job.command[1], job.words) for job in alike]
+                commands = [Command(str(job.script), job.words) for job in alike]
                 with executor.batch():
                     handles = [executor.submit(command) for command in commands]
             except (ValueError, submitit.core.utils.FailedJobError, submitit.core.utils.FailedSubmissionError) as error:
@@ -128,7 +128,7 @@ class SlurmLauncher(JobLauncher):
                     outcomes[job.number] = Outcome("it was cancelled, killed or timed out", handle.paths.stderr)
                 else:
                     continue
-                log.info("%s %s", job.name, outcomes[job.number])
+                log.info("%s %s", job.title, outcomes[job.number])
             time.sleep(self.poll_seconds)
         return outcomes
 

@@ -26,15 +26,20 @@ PACKAGES = (
 )
 
 
+def hardware(*, gpu: bool) -> dict[str, Any]:
+    """This machine, with its GPU if it is used."""
+    return {
+        "machine": platform.machine(),
+        "processor": torch.cpu.get_capabilities().get("cpu_name") or platform.processor(),
+        "cores": os.cpu_count(),
+        "gpu": torch.cuda.get_device_name() if gpu else None,
+    }
+
+
 def environment(started: datetime, *, gpu: bool) -> dict[str, Any]:
     """Hardware, versions and git state of this process, and when what it records has `started` (UTC)."""
     return {
-        "hardware": {
-            "machine": platform.machine(),
-            "processor": torch.cpu.get_capabilities().get("cpu_name") or platform.processor(),
-            "cores": os.cpu_count(),
-            "gpu": torch.cuda.get_device_name() if gpu else None,
-        },
+        "hardware": hardware(gpu=gpu),
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
         "git_commit": git("rev-parse", "HEAD", root=PROJECT_ROOT),
         "git_dirty": bool(git("status", "--porcelain", root=PROJECT_ROOT)),

@@ -1,0 +1,41 @@
+"""Run what tables of the paper still lack, and print them: see conf/ablation.yaml, or --help."""
+
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from vggsuite import cli
+from vggsuite.ablation.stages import run_stages
+from vggsuite.ablation.tasks import tasks_of
+from vggsuite.config import AblationConfig, register, to_config
+from vggsuite.results.printing import check_settings, print_tables, table_numbers
+from vggsuite.results.record import find_records
+
+
+@hydra.main(config_path="../conf", config_name="ablation", version_base="1.3")
+def main(cfg: DictConfig) -> None:
+    hydra_config = HydraConfig.get()
+    choices: dict[str, str] = hydra_config.runtime.choices
+    with cli.user_errors():
+        config = to_config(cfg, AblationConfig)
+        check_settings(config)
+        tables = table_numbers("tables", config.tables)
+        tasks = tasks_of(tables, config, data=choices["data"], typed=hydra_config.overrides.task)
+        if config.dry_run:
+            from vggsuite.ablation.plan import plan  # only now: it needs torch
+
+            records = find_records(Path(config.paths.runs)).values()
+            on_cluster = choices["hydra/launcher"] == "slurm"
+            print(plan(tasks, list(records), on_cluster=on_cluster, assumed=config.multiply_adds_per_second))
+            return
+        with cli.user_errors():  # the tables are printed all the same
+            run_stages(tasks, instantiate(hydra_config.launcher))
+        print_tables(config, tables)
+
+
+if __name__ == "__main__":
+    register()
+    cli.run(main)

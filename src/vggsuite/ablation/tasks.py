@@ -1,0 +1,206 @@
+"""What has to be run for the paper's tables: trainings, evaluations and fusions, and what each of them needs."""
+
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from hydra import compose
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from vggsuite import cli
+from vggsuite.checks import validate
+from vggsuite.config import AblationConfig, FuseConfig, Layers, TrainConfig, to_config
+from vggsuite.errors import UserError
+from vggsuite.evaluation.members import find_members, finished_fusion, fusion_folder
+from vggsuite.evaluation.settings import finished, protocol_of, settle
+from vggsuite.protocol import Method
+from vggsuite.results.experiments import experiment_of, printed_rows
+from vggsuite.results.record import RECORD_FILE
+from vggsuite.results.run_folder import is_finished
+from vggsuite.results.tables import OF_TABLE_7
+
+SCRIPTS = {3: "train.py", 4: "evaluate.py", 5: "evaluate.py", 6: "fuse.py"}  # of each table's experiments
+BUILT_ON = {3: (3,), 4: (3, 4), 5: (3, 5), 6: (3, 4, 5, 6), 7: (3, 4, 5, 6)}
+SET_HERE = ("paths.", "data=", "seed=", "experiment=")
+PASSED_ON = ("trainer=", "trainer.accelerator=", "trainer.devices=")  # from a training to its evaluations
+
+Key = tuple[str, ...]  # what a task makes: the folder of a run or of a fusion, or a run, protocol and scales
+
+
+@dataclass(frozen=True)
+class Task:
+    """One command of the suite.
+
+    Attributes:
+        script: the entry point.
+        experiment: what it is for.
+        seed: of the run.
+        words: its command line.
+        cfg: its config, resolved.
+        makes: see `Key`.
+        needs: what other tasks make.
+    """
+
+    script: str
+    experiment: str
+    seed: int
+    words: Sequence[str]
+    cfg: DictConfig
+    makes: Key
+    needs: frozenset[Key]
+
+    @property
+    def name(self) -> str:
+        return f"{self.experiment} seed {self.seed}"
+
+    def is_finished(self) -> bool:
+        """Whether its record is there, of these settings.
+
+        Raises:
+            UserError: where a run of other settings is in its place.
+        """
+        match self.script:
+            case "train.py":
+                return is_finished(to_config(self.cfg, TrainConfig), Path(self.makes[0]))
+            case "evaluate.py":
+                return is_evaluated(self.cfg, self.words)
+            case _:
+                return is_fused(to_config(self.cfg, FuseConfig))
+
+
+def tasks_of(tables: Iterable[int], config: AblationConfig, *, data: str, typed: Sequence[str]) -> list[Task]:
+    """What these tables show, and all that it takes, in the paper's order.
+
+    Args:
+        tables: their numbers.
+        config: of the ablation.
+        data: the data set, a file below conf/data/.
+        typed: the ablation's command line, of which `paths` hold for all tasks.
+
+    Raises:
+        UserError: for what the commands of the tasks refuse.
+    """
+    overrides = shlex.split(config.overrides)
+    for word in overrides:
+        if word.startswith(SET_HERE):
+            raise UserError(
+                f"overrides has {word}, which is set for all tasks; type paths.<which>=, data=, seeds= or tables= "
+                "beside overrides instead."
+            )
+    paths = [word for word in typed if word.startswith("paths.")]
+    shown = {experiment for table in tables for experiment in experiments_of(table)}
+    tasks: dict[Key, Task] = {}
+    asked: list[Key] = []
+    for number in sorted({number for table in tables for number in BUILT_ON[table]}):
+        experiments = dict.fromkeys(experiment_of(number, row) for row in printed_rows(number))
+        for seed, experiment in product(seeds_of(config.seeds), experiments):
+            words = [f"experiment={experiment}", f"data={data}", f"seed={seed}", *paths]
+            task = make_task(SCRIPTS[number], experiment, seed, words, overrides)
+            tasks.setdefault(task.makes, task)  # Tables 4 and 5 share two evaluations
+            asked += [task.makes] if experiment in shown else []
+    wanted = with_needs(asked, tasks)
+    return [task for key, task in tasks.items() if key in wanted]
+
+
+def seeds_of(asked: Any) -> list[int]:
+    """The seeds that `seeds` means: so many from 0, or those that it lists.
+
+    Raises:
+        UserError: for what is neither.
+    """
+    listed = list(asked) if isinstance(asked, list) else [asked]
+    if all(type(seed) is int and seed >= 0 for seed in listed) and listed and asked != 0:
+        return listed if isinstance(asked, list) else list(range(asked))
+    raise UserError(
+        f"seeds={asked} is no number of seeds; allowed: 1 or more (3: seeds 0, 1, 2), or a list (seeds=[0,4])."
+    )
+
+
+def with_needs(asked: Iterable[Key], tasks: Mapping[Key, Task]) -> set[Key]:
+    """The keys of the tasks that are asked for, and of all that these need."""
+    wanted: set[Key] = set()
+    left = list(asked)
+    while left:
+        key = left.pop()
+        if key not in wanted:
+            wanted.add(key)
+            left += tasks[key].needs & tasks.keys()
+    return wanted
+
+
+def experiments_of(table: int) -> set[str]:
+    """The experiments that a table shows."""
+    if table == 7:
+        return set(OF_TABLE_7.values())
+    return {experiment_of(table, row) for row in printed_rows(table)}
+
+
+def make_task(script: str, experiment: str, seed: int, own: Sequence[str], overrides: Sequence[str]) -> Task:
+    """The task of an experiment; `overrides` are those of its run."""
+    if script == "train.py":
+        words = [*own, *overrides]
+    else:
+        told = [f"overrides={quoted(shlex.join(overrides))}"] if overrides else []
+        words = [*own, *(word for word in overrides if word.startswith(PASSED_ON)), *told]
+    with cli.composing():
+        cfg = compose(Path(script).stem, words, return_hydra_config=True)
+        HydraConfig.instance().set_config(cfg)  # by which names are resolved
+        folder = str(cfg.hydra.run.dir)
+        with open_dict(cfg):
+            del cfg["hydra"]
+        OmegaConf.resolve(cfg)
+    match script:
+        case "train.py":
+            makes, needs = of_training(cfg, folder)
+        case "evaluate.py":
+            makes, needs = of_evaluation(cfg)
+        case _:
+            makes, needs = of_fusion(cfg)
+    return Task(script, experiment, seed, words, cfg, makes, frozenset(needs))
+
+
+def quoted(text: str) -> str:
+    """`text` as one value on Hydra's command line."""
+    escaped = text.replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def of_training(cfg: DictConfig, folder: str) -> tuple[Key, set[Key]]:
+    """What a training makes, and the run that it starts from."""
+    config = to_config(cfg, TrainConfig)
+    validate(config)
+    return (folder,), set() if config.init.layers == Layers.none else {(str(config.init.run),)}
+
+
+def of_evaluation(cfg: DictConfig) -> tuple[Key, set[Key]]:
+    """What an evaluation makes, and what it needs: its run, and where it is the mean of two methods, theirs."""
+    parts = (Method.dense, Method.multi_crop) if cfg.protocol == Method.both else ()
+    return evaluation_key(cfg.run, cfg), {(cfg.run,), *(evaluation_key(cfg.run, cfg, part) for part in parts)}
+
+
+def of_fusion(cfg: DictConfig) -> tuple[Key, set[Key]]:
+    """What a fusion makes, and the evaluations of its members."""
+    return (cfg.output,), {evaluation_key(member, cfg) for member in cfg.members}
+
+
+def evaluation_key(run: str, cfg: DictConfig, protocol: Method | None = None) -> Key:
+    return run, str(protocol or cfg.protocol), str(cfg.scales)
+
+
+def is_evaluated(cfg: DictConfig, words: Sequence[str]) -> bool:
+    if not (Path(cfg.run) / RECORD_FILE).is_file():
+        return False
+    config = settle(cfg.copy(), words)
+    return finished(config, protocol_of(config), words) is not None
+
+
+def is_fused(config: FuseConfig) -> bool:
+    try:
+        members = find_members(config)
+    except UserError:  # some are still to be made
+        return False
+    return finished_fusion(fusion_folder(config, list(members.values())), list(members.values())) is not None

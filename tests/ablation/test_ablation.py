@@ -1,0 +1,192 @@
+"""What tables need, in which stages it runs, and how long that may take."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hydra import initialize_config_dir
+
+from hydra_plugins.vggsuite_launchers.jobs import Job, JobLauncher, Outcome
+from tests.conftest import ROOT, TINY, MakeTree, assert_refused, call_command, run_command
+from vggsuite.ablation import estimate
+from vggsuite.ablation.plan import plan
+from vggsuite.ablation.stages import run_stages
+from vggsuite.ablation.tasks import Task, seeds_of, tasks_of
+from vggsuite.config import AblationConfig, register
+from vggsuite.errors import UserError
+from vggsuite.models.vgg import VGG
+
+
+def tasks(*tables: int, data: str = "digits", **settings: Any) -> list[Task]:
+    register()
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        return tasks_of(tables, AblationConfig(**settings), data=data, typed=["paths.runs=/nowhere"])
+
+
+@pytest.mark.parametrize(
+    ("tables", "trained", "evaluated", "fused"),
+    [
+        ((3,), 12, 0, 0),
+        ((4,), 11, 10, 0),
+        ((5,), 7, 6, 0),
+        ((6,), 9, 12, 4),
+        ((7,), 9, 12, 2),
+        ((3, 4, 5, 6, 7), 12, 14, 4),
+    ],
+)
+def test_a_table_needs_what_it_shows_and_all_that_comes_before(
+    tables: tuple[int, ...], trained: int, evaluated: int, fused: int
+) -> None:
+    made = tasks(*tables)
+    numbers = [sum(task.script == script for task in made) for script in ("train.py", "evaluate.py", "fuse.py")]
+    assert numbers == [trained, evaluated, fused]
+    keys = [task.makes for task in made]
+    assert all(task.needs <= set(keys[:place]) for place, task in enumerate(made))
+
+
+def test_seeds_and_overrides_reach_every_task() -> None:
+    made = tasks(5, seeds=2, overrides="recipe.epochs=3 trainer=cpu \"data.root='/a b'\"")
+    assert sorted({task.seed for task in made}) == [0, 1]
+    for task in made:
+        assert "paths.runs=/nowhere" in task.words
+        assert "trainer=cpu" in task.words
+        assert task.cfg.variant == "+recipe.epochs-3"
+        assert ("recipe.epochs=3" in task.words) == (task.script == "train.py")
+    assert all(f"seed_{task.seed}" in str(key) for task in made for key in task.needs)
+
+
+@pytest.mark.parametrize(("asked", "seeds"), [(3, [0, 1, 2]), (1, [0]), ([0, 4], [0, 4]), ([0], [0])])
+def test_seeds_are_a_number_or_a_list(asked: Any, seeds: list[int]) -> None:
+    assert seeds_of(asked) == seeds
+
+
+@pytest.mark.parametrize("asked", [0, -1, "many", [], [-1], True, 1.5])
+def test_other_seeds_are_refused(asked: Any) -> None:
+    with pytest.raises(UserError, match="is no number of seeds; allowed: 1 or more"):
+        seeds_of(asked)
+
+
+class FakeLauncher(JobLauncher):
+    """Notes the stages, and finishes what does not fail."""
+
+    def __init__(self, done: set[str], fails: Callable[[str, int], bool]) -> None:
+        self.done, self.fails = done, fails
+        self.stages: list[list[str]] = []
+
+    def run(self, jobs: Sequence[Job]) -> Sequence[Outcome]:
+        self.stages.append([job.name for job in jobs])
+        attempts = [sum(job.name in stage for stage in self.stages) for job in jobs]
+        failed = [self.fails(job.name, attempt) for job, attempt in zip(jobs, attempts, strict=True)]
+        self.done |= {job.name for job, fails in zip(jobs, failed, strict=True) if not fails}
+        return [Outcome("exit code 3" if fails else None) for fails in failed]
+
+
+@pytest.fixture
+def done(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The names of the tasks that count as finished."""
+    names: set[str] = set()
+    monkeypatch.setattr(Task, "is_finished", lambda task: task.name in names)
+    return names
+
+
+def test_stages_wait_for_what_they_need(done: set[str]) -> None:
+    done.add("table3/a_lrn seed 0")
+    launcher = FakeLauncher(done, lambda name, attempt: False)
+    run_stages(tasks(3), launcher)
+    names = [[name.removeprefix("table3/").removesuffix(" seed 0") for name in stage] for stage in launcher.stages]
+    assert names == [["a"], ["b", "c", "d", "e"], ["c_384", "d_384", "e_384"], ["c_multi", "d_multi", "e_multi"]]
+    run_stages(tasks(3), launcher)
+    assert len(launcher.stages) == 4
+
+
+def test_what_fails_is_tried_once_more(done: set[str]) -> None:
+    launcher = FakeLauncher(done, lambda name, attempt: name.startswith("table3/d ") and attempt == 1)
+    run_stages(tasks(3), launcher)
+    stages = [number for number, stage in enumerate(launcher.stages) if "table3/d seed 0" in stage]
+    assert stages == [1, 2]
+    assert len(done) == 12
+
+
+def test_what_fails_twice_is_named_with_what_waits_for_it(done: set[str]) -> None:
+    launcher = FakeLauncher(done, lambda name, attempt: name.startswith("table3/d "))
+    with pytest.raises(UserError) as error:
+        run_stages(tasks(5), launcher)
+    assert str(error.value).startswith("1 of 13 tasks failed twice: table3/d seed 0 FAILED (exit code 3); not started ")
+    assert "for want of them: table3/d_384 seed 0, table3/d_multi seed 0, table5/d_dense seed 0" in str(error.value)
+    assert "table5/e_both seed 0" in done
+
+
+def test_a_job_without_a_record_has_failed(done: set[str]) -> None:
+    class Forgetful(FakeLauncher):
+        def run(self, jobs: Sequence[Job]) -> Sequence[Outcome]:
+            return [Outcome() for _ in jobs]
+
+    with pytest.raises(UserError, match="table3/a seed 0 left no record"):
+        run_stages(tasks(3), Forgetful(done, lambda name, attempt: False))
+
+
+@pytest.mark.parametrize(("depth", "published"), [(11, 7.61), (13, 11.31), (16, 15.47), (19, 19.63)])
+def test_multiply_adds_are_the_published_ones(depth: int, published: float) -> None:
+    """Those of torchvision's weights, in 10^9."""
+    with torch.device("meta"):
+        net = VGG(depth).eval()
+    assert estimate.multiply_adds(net, 224) / 1e9 == pytest.approx(published, abs=0.01)
+    assert estimate.multiply_adds(net, 448, dense=True) > 4 * estimate.multiply_adds(net, 224)
+
+
+def test_the_plan_tells_stages_and_times(done: set[str]) -> None:
+    done.add("table3/a seed 0")
+    text = plan(tasks(4), [], on_cluster=False, assumed=1e9)
+    lines = [line.split() for line in text.splitlines()]
+    assert ["train.py", "table3/a", "0", "finished"] in lines
+    by_name = {line[1]: line for line in lines[2:-2]}
+    assert [by_name[f"table3/{name}"][3] for name in ("b", "d", "d_384", "d_multi")] == ["1", "1", "2", "3"]
+    assert by_name["table4/d_multi"][3] == "4"
+    assert "CPU: 1e+09 multiply-adds a second, which you assume." in text
+    assert text.splitlines()[-1].startswith("20 of 21 would run, 9 h")
+
+
+def test_a_gpu_is_not_estimated_by_a_cpu() -> None:
+    text = plan(tasks(3, data="imagenet"), [], on_cluster=True)
+    assert "none is here to be timed; multiply_adds_per_second=<number> assumes a speed" in text
+    assert text.endswith("12 of 12 would run, for an unknown time of a device.")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (
+            ["tables=[3,9]"],
+            "tables=[3, 9] is not among those that can be printed; allowed: 3, 4, 5, 6, 7, or tables=[3,4]",
+        ),
+        (["seeds=0"], "seeds=0 is no number of seeds"),
+        (["overrides='seed=3'"], "overrides has seed=3, which is set for all tasks"),
+        (["overrides='recipe.lrr=3'"], "recipe.lrr is no setting of this command"),
+        (["hydra/launcher=sluurm"], "hydra/launcher=sluurm does not exist; allowed: "),
+        (["hydra/launcher=ray"], "hydra/launcher=ray needs a plugin of Hydra's; type: pip install hydra-ray-launcher"),
+        (["data=imagnet"], "data=imagnet does not exist"),
+    ],
+)
+def test_what_cannot_be_is_told(words: list[str], told: str) -> None:
+    assert_refused(call_command("ablation.py", *words), told)
+
+
+@pytest.mark.slow
+def test_a_table_from_nothing_and_once_more(make_tree: MakeTree, tmp_path: Path) -> None:
+    """From another folder; the second time nothing is run."""
+    tiny = " ".join([*TINY[1:], f"data.root={make_tree(images=9)}", "recipe.batch_size=9"])
+    places = [f"paths.runs={tmp_path / 'runs'}", f"output={tmp_path / 'tables'}"]
+    words = ["data=folder", "tables=5", *places, f"overrides='{tiny}'"]
+    result = run_command("ablation.py", *words, cwd=tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert len(list(tmp_path.glob("runs/folder/table3/*/seed_0/result.json"))) == 7
+    assert "Table 5, dense evaluation and multi-crop" in result.stdout
+    assert "NOT ImageNet" in result.stdout
+    assert {path.name for path in tmp_path.iterdir()} == {"images", "runs", "tables"}
+    (log,) = tmp_path.glob("runs/folder/table3/d_multi*/seed_0/console.log")
+    assert "epoch 1/1" in log.read_text()
+    again = call_command("ablation.py", *words)
+    assert "13 of 13 tasks are finished" in again.stdout
+    assert "starts on" not in again.stdout
