@@ -145,29 +145,6 @@ def test_two_seeds_and_their_table_from_another_folder(make_tree: MakeTree, tmp_
     assert {path.name for path in tmp_path.iterdir()} == {"images", "runs", "tables"}
 
 
-def test_devices_and_accumulation_do_not_change_a_run(make_tree: MakeTree, tmp_path: Path) -> None:
-    """1 x 256, 2 x 128 (DDP on the CPU: one folder, one record) and 4 x 64 accumulated leave the same weights."""
-    root = make_tree(images=200)
-    settings = [*TINY, f"data.root={root}", "recipe.precision=fp32", "model.dropout=0", "model.width=0.1"]
-    settings += ["recipe.batch_size=256", "recipe.epochs=3"]
-    ways = {
-        "one": [],
-        "pieces": ["trainer.accumulate_grad_batches=4"],
-        "two": ["trainer.devices=2", "trainer.strategy=ddp"],
-        "other": ["seed=1"],
-    }
-    weights = {}
-    for way, extra in ways.items():
-        result = train(*settings, *extra, f"paths.runs={tmp_path / way}")
-        assert result.returncode == 0, result.stderr
-        (file,) = (tmp_path / way).glob("**/result.json")
-        assert json.loads(file.read_text())["cost"]["devices"] == (2 if way == "two" else 1)
-        weights[way] = torch.cat([value.flatten() for value in load_checkpoint(file.parent).weights.values()])
-    moved = (weights["one"] - weights["other"]).abs().max()
-    for way in ("pieces", "two"):
-        assert (weights["one"] - weights[way]).abs().max() <= 1e-4 * moved, way
-
-
 def test_a_pack_trains_the_net_that_its_files_train(make_tree: MakeTree, tmp_path: Path) -> None:
     """To the bit where all images are in one shard, with or without workers."""
     settings = [*TINY, f"data.root={make_tree(images=9, ending='JPEG')}"]

@@ -2,21 +2,25 @@
 
 import pickle
 import runpy
+import shlex
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import redirect_stderr
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from vggsuite import cli
 from vggsuite.config import PROJECT_ROOT
 from vggsuite.errors import UserError
 
 from .jobs import Job, JobLauncher, Outcome, log
 
+GIVE_UP_AFTER = 30  # polls in a row that SLURM does not answer
 LOST_AFTER = 3  # polls: SLURM has a job no more, and what it wrote may take a while to be seen here
 
 
@@ -38,7 +42,7 @@ class Command:
             runpy.run_path(self.script, run_name="__main__")
         except SystemExit as end:
             if isinstance(end.code, int) and 0 < end.code < 128:
-                raise UserError(f"exit code {end.code}") from end
+                raise UserError(str(cli.told[-1]) if cli.told else f"exit code {end.code}") from end
             if end.code:  # interrupted, and queued again
                 raise
 
@@ -93,7 +97,7 @@ class SlurmLauncher(JobLauncher):
             try:
                 executor.update_parameters(**self.slurm_parameters(*wanted))
                 commands = [Command(str(job.script), job.words) for job in alike]
-                with executor.batch():
+                with redirect_stderr(None), executor.batch():  # submitit prints what it raises, too
                     handles = [executor.submit(command) for command in commands]
             except (ValueError, submitit.core.utils.FailedJobError, submitit.core.utils.FailedSubmissionError) as error:
                 told = " ".join(str(error).split())
@@ -103,10 +107,11 @@ class SlurmLauncher(JobLauncher):
 
     def slurm_parameters(self, num_nodes: int, num_devices: int, gpu: bool) -> dict[str, Any]:
         """What submitit's executor is told of jobs that want as much."""
-        setup = [f"export PYTHONPATH={PROJECT_ROOT / 'src'}:$PYTHONPATH", *self.parameters.get("setup", [])]
+        source = shlex.quote(str(PROJECT_ROOT / "src"))
+        setup = [f"export PYTHONPATH={source}${{PYTHONPATH:+:$PYTHONPATH}}", *self.parameters.get("setup", [])]
         parameters = {"job_name": "vggsuite", "time": self.parameters.get("timeout_min", 60)}
         parameters |= {name: value for name, value in self.parameters.items() if name not in ("timeout_min", "mem_gb")}
-        parameters |= {"mem": f"{self.parameters['mem_gb']}GB"} if "mem_gb" in self.parameters else {}
+        parameters |= {"mem": f"{round(1024 * self.parameters['mem_gb'])}MB"} if "mem_gb" in self.parameters else {}
         parameters |= {"gpus_per_node": num_devices} if gpu else {}
         return parameters | {"nodes": num_nodes, "ntasks_per_node": num_devices, "setup": setup}
 
@@ -115,7 +120,7 @@ class SlurmLauncher(JobLauncher):
         outcomes: dict[int, Outcome] = {}
         missed = dict.fromkeys(submitted, 0)
         while len(outcomes) < len(submitted):
-            queued = queue({handle.job_id.partition("_")[0] for handle in submitted.values()})
+            queued = queue({handle.job_id.partition("_")[0] for handle in submitted.values()}, self.poll_seconds)
             for job in jobs:
                 handle = submitted[job.number]
                 if job.number in outcomes or handle.job_id in queued:
@@ -156,17 +161,26 @@ def resources(job: Job) -> tuple[int, int, bool]:
     return job.num_nodes, job.num_devices, job.accelerator != "cpu"
 
 
-def queue(arrays: set[str]) -> set[str]:
-    """The ids of the jobs of these arrays that SLURM has in its queue or runs."""
+def queue(arrays: set[str], poll_seconds: float) -> set[str]:
+    """The ids of the jobs of these arrays that SLURM has in its queue or runs.
+
+    Raises:
+        UserError: where it keeps failing; a busy one does so now and then.
+    """
     asked = ["squeue", "--noheader", "--array", "--format=%i", f"--jobs={','.join(sorted(arrays))}"]
-    answer = subprocess.run(asked, capture_output=True, text=True)
-    if answer.returncode != 0 and "Invalid job id" not in answer.stderr:  # it forgets jobs that have ended
-        raise UserError(f"SLURM's queue cannot be read ({' '.join(answer.stderr.split())}); repeat the command later.")
-    return set(answer.stdout.split())
+    for _ in range(GIVE_UP_AFTER):
+        answer = subprocess.run(asked, capture_output=True, text=True)
+        if answer.returncode == 0 or "Invalid job id" in answer.stderr:  # it forgets jobs that have ended
+            return set(answer.stdout.split())
+        time.sleep(poll_seconds)
+    raise UserError(f"SLURM's queue cannot be read ({' '.join(answer.stderr.split())}); repeat the command later.")
 
 
 def ended(handle: Any) -> Outcome:
     """What became of a job that left its result."""
     with handle.paths.result_pickle.open("rb") as file:
         how, told = pickle.load(file)
-    return Outcome() if how == "success" else Outcome(told.strip().splitlines()[-1], handle.paths.stderr)
+    if how == "success":
+        return Outcome()
+    last = told.strip().splitlines()[-1]
+    return Outcome(last.removeprefix(f"{UserError.__module__}.{UserError.__name__}: "), handle.paths.stderr)

@@ -20,7 +20,12 @@ from vggsuite.results.run_folder import CONFIG_FILE, require_finished, weights_o
 PLACE = ("name", "layout", "root", "val_fraction", "num_workers", "decoder", "expected")
 
 # What `trainer` says of training alone, as conf/trainer/ has it; an evaluation knows no such thing.
-OF_TRAINING = {"num_nodes": (1,), "strategy": ("auto", "ddp"), "accumulate_grad_batches": (1,)}
+OF_TRAINING = {
+    "num_nodes": (1,),
+    "strategy": ("auto", "ddp", "fsdp"),
+    "accumulate_grad_batches": (1,),
+    "sync_batchnorm": (True, False),
+}
 
 
 def settle(cfg: DictConfig, typed: Sequence[str]) -> EvaluateConfig:

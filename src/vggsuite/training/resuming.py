@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -50,6 +50,8 @@ def interruptible() -> Iterator[None]:
     except Interrupted as stopped:
         if is_first_process():
             print(f"{stopped}; the same command goes on from there", file=sys.stderr, flush=True)
+            for signum in before:  # SLURM ends a job that is queued again, by SIGTERM, perhaps while it is asked to
+                signal.signal(signum, signal.SIG_IGN)
             requeue(stopped.signum, before[stopped.signum])
         raise SystemExit(128 + stopped.signum) from stopped
     finally:
@@ -67,10 +69,17 @@ def requeue(signum: signal.Signals, handler: Any) -> None:
         return
     if signum != signal.SIGTERM and callable(handler):
         handler(signum, None)
-    elif job := os.environ.get("SLURM_JOB_ID"):
+    elif job := slurm_job(os.environ):
         shown = subprocess.run(["scontrol", "show", "job", "--oneliner", job], capture_output=True, text=True)
         if " JobState=RUNNING " in shown.stdout:
             subprocess.run(["scontrol", "requeue", job], check=True)
+
+
+def slurm_job(environment: Mapping[str, str]) -> str | None:
+    """The id of this process's SLURM job. The number of an array's last job stands for the whole array, too."""
+    if "SLURM_ARRAY_TASK_ID" in environment:
+        return f"{environment['SLURM_ARRAY_JOB_ID']}_{environment['SLURM_ARRAY_TASK_ID']}"
+    return environment.get("SLURM_JOB_ID")
 
 
 def interrupt(signum: int, frame: FrameType | None) -> NoReturn:

@@ -89,7 +89,7 @@ def prepare(config: TrainConfig, folder: Path) -> Run:
         torch.cuda.reset_peak_memory_stats()
     L.seed_everything(config.seed, workers=True, verbose=False)
     data = make_data(config)
-    net = VGG(**asdict(config.model), num_classes=len(data.images.classes), crop=config.data.crop)
+    net = make_net(config, data)
     state = saved_state(config, folder)
     history = state.history if state else begin(net, config, folder, started)
     return Run(config, folder, data, net, history, state)
@@ -122,6 +122,11 @@ def begin(net: VGG, config: TrainConfig, folder: Path, started: datetime) -> His
     wait = config.init.wait and config.init.layers != Layers.none and is_first_process()
     with exclusive(folder) if wait else nullcontext():
         return History(started, initialise(net, config), division(config.trainer))
+
+
+def make_net(config: TrainConfig, data: ImageData) -> VGG:
+    """The net that `config` describes, its weights not yet drawn."""
+    return VGG(**asdict(config.model), num_classes=len(data.images.classes), crop=config.data.crop)
 
 
 def make_data(config: TrainConfig) -> ImageData:
@@ -164,7 +169,7 @@ def start_afresh(config: TrainConfig, classes: Sequence[str], folder: Path) -> N
 
 
 def fit(run: Run, where: list[Logger]) -> dict[str, Any]:
-    """Train the net, leave it with the weights of its best epoch, and say what was measured."""
+    """Train the net, leave the weights of its best epoch in the run's folder, and say what was measured."""
     config, folder, data, net, recipe = run.config, run.folder, run.data, run.net, run.config.recipe
     if recipe.channels_last:
         net.to(memory_format=torch.channels_last)
@@ -177,13 +182,11 @@ def fit(run: Run, where: list[Logger]) -> dict[str, Any]:
     keeper = StateKeeper(folder / LAST, minutes=config.save_minutes, history=run.history)
     trainer = make_trainer(config, folder, where, stopwatch, keeper)
     trainer.fit(Classification(net, preprocessing, recipe), data, ckpt_path=run.state.file if run.state else None)
-    best = load_checkpoint(folder)
-    net.load_state_dict(best.weights)
     selection = trainer.checkpoint_callback
     assert isinstance(selection, ModelCheckpoint)
     assert selection.best_model_score is not None
     return {
-        "selection": {"best_epoch": best.epoch, "top1_error": selection.best_model_score.item()},
+        "selection": {"best_epoch": load_checkpoint(folder).epoch, "top1_error": selection.best_model_score.item()},
         "cost": {
             "epochs": trainer.current_epoch,
             "images_per_second": round(stopwatch.images_per_second, 1),
@@ -229,10 +232,12 @@ def make_trainer(
 def evaluate(run: Run) -> Evaluation:
     """Evaluate the trained net densely at one scale on the validation images, and leave the evaluation in `folder`."""
     config, folder, data = run.config, run.folder, run.data
+    net = make_net(config, data)  # the one that was trained may be compiled, or scattered over devices
+    net.load_state_dict(load_checkpoint(folder).weights)
     name = run_name(config.data.name, config.experiment, config.variant, config.seed)
     weights = weights_of(name, folder, run.history.started.isoformat(timespec="seconds"))
     evaluator = Evaluator(
-        Subject(name, folder, run.net, Preprocessing(config.data.mean), weights),
+        Subject(name, folder, net, Preprocessing(config.data.mean), weights),
         data.images,
         data_name=config.data.name,
         command=repeat_command("train.py", config.overrides),

@@ -1,11 +1,13 @@
 """What a run may ask of Lightning's Trainer."""
 
 import inspect
+import os
 from typing import Any, Literal
 
 import lightning as L
+from lightning.fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
 
-from vggsuite.devices import check_devices
+from vggsuite.devices import check_devices, uses_gpu
 from vggsuite.errors import UserError
 from vggsuite.protocol import Precision
 
@@ -41,6 +43,7 @@ def check_trainer(trainer: dict[str, Any], *, batch_size: int, multirun: bool) -
     """
     check_arguments(trainer)
     check_devices(trainer)
+    check_processes(trainer)
     check_batch(batch_size, trainer, multirun=multirun)
 
 
@@ -58,6 +61,46 @@ def check_arguments(trainer: dict[str, Any]) -> None:
             raise UserError(f"trainer.{name} is no argument of Lightning's Trainer; allowed: {', '.join(allowed)}.")
     if trainer.get("log_every_n_steps", 1) < 1:
         raise UserError(f"trainer.log_every_n_steps={trainer['log_every_n_steps']} is no count; allowed: 1 or more.")
+
+
+def check_processes(trainer: dict[str, Any]) -> None:
+    """Check that there will be one process for each device, and that they can do what is asked of them together.
+
+    Raises:
+        UserError: where torchrun or SLURM started others, and for what takes GPUs.
+    """
+    if not uses_gpu(trainer):
+        for name, value in (("strategy", "fsdp"), ("sync_batchnorm", True)):
+            if trainer.get(name) == value:
+                told = str(value).lower()
+                raise UserError(f"trainer.{name}={told} needs GPUs, and this run is on the CPU; leave it out.")
+    asked = trainer["num_nodes"], trainer["devices"]
+    for starter, found, options in (
+        ("torchrun", of_torchrun(), "--nnodes={} --nproc-per-node={}"),
+        ("SLURM", of_slurm(), "srun --nodes={} --ntasks-per-node={}"),
+    ):
+        if found and found != asked:
+            raise UserError(
+                f"{starter} started {found[1]} process(es) on each of {found[0]} node(s), and trainer.num_nodes="
+                f"{asked[0]} trainer.devices={asked[1]} want others; type {options.format(*asked)}, or "
+                f"trainer.num_nodes={found[0]} trainer.devices={found[1]}."
+            )
+
+
+def of_torchrun() -> tuple[int, int] | None:
+    """The nodes, and processes on each, that torchrun started, if it did."""
+    if not TorchElasticEnvironment.detect():
+        return None
+    local = int(os.environ["LOCAL_WORLD_SIZE"])
+    return int(os.environ["WORLD_SIZE"]) // local, local
+
+
+def of_slurm() -> tuple[int, int] | None:
+    """The nodes, and tasks on each, of the SLURM job step that this process is of, if it is of one."""
+    if not SLURMEnvironment.detect():
+        return None
+    nodes = int(os.environ.get("SLURM_NNODES", 1))
+    return nodes, int(os.environ["SLURM_NTASKS"]) // nodes
 
 
 def check_batch(batch_size: int, trainer: dict[str, Any], *, multirun: bool) -> None:
