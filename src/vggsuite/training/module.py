@@ -39,7 +39,7 @@ class Classification(L.LightningModule):
         pixels, labels = batch
         scores = self.scores(pixels)
         ranks = rank_of_label(scores, labels)
-        values = (F.cross_entropy(scores, labels), top_k_error(ranks, 1), top_k_error(ranks, 5))
+        values: list[Tensor | float] = [F.cross_entropy(scores, labels), top_k_error(ranks, 1), top_k_error(ranks, 5)]
         for name, mean, value in zip(VALIDATED, self.means, values, strict=True):
             assert isinstance(mean, MeanMetric)
             mean.update(value, weight=len(labels))
