@@ -21,7 +21,7 @@ OF_RUNS := $(strip $(filter-out paths.%,$(OVERRIDES)))
 LISTED := $(if $(findstring $(comma),$(SEEDS)),[$(SEEDS)],$(SEEDS))
 PARALLEL := $(if $(filter slurm,$(LAUNCHER)),array_parallelism,gpus)
 ABLATION := $(BIN)/python src/ablation.py tables=[$(TABLES)] data=$(DATA) seeds=$(LISTED) hydra/launcher=$(LAUNCHER) \
-	$(if $(GPUS),hydra.launcher.$(PARALLEL)=$(GPUS)) $(if $(JOBS),hydra.launcher.cpu_slots=$(JOBS)) \
+	$(if $(GPUS),hydra.launcher.$(PARALLEL)=$(GPUS)) $(if $(filter local,$(LAUNCHER)),$(if $(JOBS),hydra.launcher.cpu_slots=$(JOBS))) \
 	$(PATHS) $(SETTINGS) "overrides='$(OF_RUNS)'"
 PRINT := $(BIN)/python src/table.py data=$(DATA) $(PATHS) "overrides='$(OF_RUNS)'" "table=[$(TABLES)]"
 
@@ -33,8 +33,8 @@ help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
 	@echo
 	@echo "Settings: TABLES=3 (or 3,4,5,6,7), DATA=digits|folder|imagenet, SEEDS=1 (how many, or 0,4), OVERRIDES= (any"
-	@echo "Hydra overrides of train.py), LAUNCHER=local|slurm, GPUS= (to use at a time; default: all), JOBS= (at a time on"
-	@echo "the CPU; default: a job for each core), SETTINGS= (of ablation.py, as hydra.launcher.partition=gpu), VENV=.venv,"
+	@echo "Hydra overrides of train.py), LAUNCHER=local|slurm, GPUS= (to use; of SLURM: jobs at a time), JOBS= (at a time on"
+	@echo "this CPU; default: one for each core), SETTINGS= (of ablation.py, as hydra.launcher.partition=gpu), VENV=.venv,"
 	@echo "PYTHON=python3, DEVICE=cpu|cuda (of bench), as in"
 	@echo "  make ablation-table TABLES=3,4,5,6,7"
 	@echo "  make ablation-table LAUNCHER=slurm GPUS=8 DATA=imagenet SEEDS=3 OVERRIDES='data.root=/path/to/ILSVRC2012'"
@@ -59,7 +59,7 @@ table: $(READY)  ## Print TABLES from the results that exist
 	$(PRINT)
 
 test: $(READY)  ## Run the test suite, slow tests included
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto
 
 test-slurm: $(READY)  ## Run the tests against a SLURM cluster that they start here (as root; apt-get install slurm-wlm munge)
 	$(BIN)/python -m pytest -m slurm tests/slurm
@@ -80,13 +80,14 @@ lock: $(READY)  ## Resolve pyproject.toml to requirements.lock: exact versions, 
 	$(BIN)/uv pip compile --universal --python-version 3.11 --extra dev --quiet --no-header --no-annotate \
 		--output-file requirements.lock pyproject.toml
 
-bench: $(VENV)/.bench  ## Measure speed, memory and what decoders do to learning, beside the peers, into benchmarks/results (an hour)
+bench: $(VENV)/.bench  ## Measure speed, memory and what decoders do to learning, beside the peers, into benchmarks/results (two hours)
 	$(BIN)/python benchmarks/input_pipeline.py --save $(RESULTS)/input_pipeline_cpu.md
 	$(BIN)/python benchmarks/training_step.py --device $(DEVICE) --save $(RESULTS)/training_step_$(DEVICE).md
 	$(BIN)/python benchmarks/lightning_overhead.py --device $(DEVICE) --save $(RESULTS)/lightning_overhead_$(DEVICE).md
 	$(BIN)/python benchmarks/memory.py --save $(RESULTS)/memory_cpu.md
 	$(BIN)/python benchmarks/storage.py --save $(RESULTS)/storage_cpu.md
 	$(BIN)/python benchmarks/evaluation.py --device $(DEVICE) --save $(RESULTS)/evaluation_$(DEVICE).md
+	$(BIN)/python benchmarks/sweep_overhead.py --save $(RESULTS)/sweep_overhead_cpu.md
 	$(BIN)/python benchmarks/decoders.py --save $(RESULTS)/decoders_cpu.md
 
 $(VENV)/.bench: $(READY)

@@ -4,11 +4,10 @@ from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from vggsuite import cli
-from vggsuite.ablation.stages import run_stages
+from vggsuite.ablation.stages import make_launcher, run_stages
 from vggsuite.ablation.tasks import tasks_of
 from vggsuite.config import AblationConfig, register, to_config
 from vggsuite.results.printing import check_settings, print_tables, table_numbers
@@ -32,7 +31,7 @@ def main(cfg: DictConfig) -> None:
             print(plan(tasks, list(records), on_cluster=on_cluster, assumed=config.multiply_adds_per_second))
             return
         with cli.user_errors():  # the tables are printed all the same
-            run_stages(tasks, instantiate(hydra_config.launcher))
+            run_stages(tasks, make_launcher(choices["hydra/launcher"], hydra_config.launcher))
         print_tables(config, tables)
 
 

@@ -28,7 +28,7 @@ def main(cfg: DictConfig) -> None:
 
                 report_finished(config, folder)
             return
-        from vggsuite.training.resuming import interruptible  # only now: a finished run need not wait for torch
+        from vggsuite.training.interrupting import interruptible  # only now: a finished run need not wait for torch
         from vggsuite.training.run import train
 
         with interruptible():

@@ -5,17 +5,18 @@ import os
 import runpy
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from PIL import Image
 
 from vggsuite import cli
-from vggsuite.config import Decoder
+from vggsuite.config import Decoder, register
 from vggsuite.data.datasets import TrainingViews
 from vggsuite.data.samples import Samples
 from vggsuite.data.scale import Scale
@@ -29,6 +30,22 @@ TINY = (
     *("data=folder", "data.crop=32", "data.num_workers=0", "data.val_fraction=0.34", "data.held_out=0.3"),
     *("model.width=0.02", "model.num_pools=3", "recipe.epochs=1", "recipe.batch_size=4", "trainer=cpu"),
 )
+
+
+@pytest.fixture(autouse=True)
+def started_by_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests do not take themselves for what SLURM or torchrun started, whose jobs they might queue again."""
+    for name in os.environ:
+        if name.startswith(("SLURM_", "TORCHELASTIC_", "LOCAL_")) or name in ("RANK", "WORLD_SIZE", "NODE_RANK"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def hydra_for_tests() -> Iterator[None]:
+    """Hydra composes configs from conf/ within a test."""
+    register()
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        yield
 
 
 @pytest.fixture

@@ -193,23 +193,24 @@ def test_an_interrupted_run_goes_on_and_two_do_not_write_one_folder(make_tree: M
     assert process.stdout is not None
     while "epoch 2/" not in process.stdout.readline():
         assert process.poll() is None
-    assert_refused(train(*settings), "is being written by another process")
+    assert_refused(call_command("train.py", *settings), "is being written by another process")
     process.send_signal(signal.SIGTERM)
     assert process.communicate()[1] == "stopped by SIGTERM; the same command goes on from there\n"
     assert process.returncode == 143
     assert not (tmp_path / "run/result.json").exists()
     shorter = [*settings[:-1], "recipe.epochs=2"]
-    assert_refused(train(*shorter), "holds an interrupted run with recipe.epochs=100000, not 2")
-    assert train(*shorter, "resume=never").returncode == 0
+    assert_refused(call_command("train.py", *shorter), "holds an interrupted run with recipe.epochs=100000, not 2")
+    assert call_command("train.py", *shorter, "resume=never").returncode == 0
     assert (tmp_path / "run/result.json").is_file()
     assert not (tmp_path / "run/checkpoints/last.ckpt").exists()
 
 
 def test_a_finished_run_of_other_settings_is_not_passed_off(make_tree: MakeTree, tmp_path: Path) -> None:
     settings = [*TINY, f"data.root={make_tree()}", f"hydra.run.dir={tmp_path / 'run'}"]
-    assert train(*settings).returncode == 0
-    assert_refused(train(*settings, "recipe.lr=0.5"), "holds a finished run with recipe.lr=0.01, not 0.5")
-    assert train(*settings, "recipe.lr=0.5", "rerun=true").returncode == 0
+    assert call_command("train.py", *settings).returncode == 0
+    other = [*settings, "recipe.lr=0.5"]
+    assert_refused(call_command("train.py", *other), "holds a finished run with recipe.lr=0.01, not 0.5")
+    assert call_command("train.py", *other, "rerun=true").returncode == 0
 
 
 @pytest.mark.parametrize("logger", ["tensorboard", "wandb"])

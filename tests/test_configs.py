@@ -1,16 +1,15 @@
 """Every config file composes, and says in its header what it is and how to use it."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hydra import compose, initialize_config_dir
+from hydra import compose
 from hydra.core.hydra_config import HydraConfig
 
 from vggsuite.checks import validate
-from vggsuite.config import FuseConfig, TrainConfig, register, to_config
+from vggsuite.config import FuseConfig, TrainConfig, to_config
 from vggsuite.data.scale import parse_scale, parse_test_scales
 from vggsuite.errors import UserError
 from vggsuite.naming import variant_of
@@ -18,17 +17,11 @@ from vggsuite.results.experiments import METHODS, evaluations_of_runs, experimen
 from vggsuite.results.paper import paper
 from vggsuite.results.tables import scale_text
 
+pytestmark = pytest.mark.usefixtures("hydra_for_tests")
 CONF = Path(__file__).parents[1] / "conf"
 EXPERIMENTS = sorted(
     str(file.relative_to(CONF / "experiment").with_suffix("")) for file in CONF.glob("experiment/table3/*.yaml")
 )
-
-
-@pytest.fixture(autouse=True)
-def hydra_for_tests() -> Iterator[None]:
-    register()
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        yield
 
 
 def composed(*overrides: str) -> TrainConfig:

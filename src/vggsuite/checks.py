@@ -32,6 +32,10 @@ def validate(config: TrainConfig) -> None:
             "recipe.checkpoint_activations=true would count every batch twice in the running averages of "
             "model.batch_norm=true; allowed: either of them."
         )
+    if config.logger.get("log_model") and config.logger.get("offline"):
+        raise UserError(
+            "logger.log_model=true uploads the checkpoint, which logger.offline=true rules out; allowed: either."
+        )
     unknown = set(config.data.expected) - {"classes", "train", "val"}
     if unknown:
         raise UserError(f"data.expected.{unknown.pop()} is not counted; allowed: classes, train, val.")

@@ -13,7 +13,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException, ValidationError
 
 from vggsuite.config import PROJECT_ROOT
-from vggsuite.errors import UserError, first_line
+from vggsuite.errors import UserError, first_line, last_sentence
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
 EXIT_USER_ERROR = 2
@@ -85,8 +85,7 @@ def composing() -> Iterator[None]:
 def tell(error: UserError) -> None:
     """Print the error's sentence. A data loader's worker wraps its traceback around it; the sentence comes last."""
     told.append(error)
-    last = str(error).strip().splitlines()[-1]
-    print(f"error: {last.removeprefix(f'{UserError.__module__}.{UserError.__name__}: ')}", file=sys.stderr, flush=True)
+    print(f"error: {last_sentence(str(error))}", file=sys.stderr, flush=True)
 
 
 def sentence(error: Exception) -> str:

@@ -47,7 +47,10 @@ def chosen_workers(asked: int | None, trainer: dict[str, Any]) -> int:
     for the CPU, which computes longer than it reads, one, or none where a single core has to do both."""
     if asked is not None:
         return asked
-    return max(1, cpu_count() // trainer["devices"] - 1) if uses_gpu(trainer) else int(torch.get_num_threads() > 1)
+    if not uses_gpu(trainer):
+        return int(torch.get_num_threads() > 1)
+    of_tasks = int(os.environ.get("SLURM_CPUS_PER_TASK", 0)) * int(os.environ.get("SLURM_NTASKS_PER_NODE", 1))
+    return max(1, (of_tasks or cpu_count()) // trainer["devices"] - 1)
 
 
 def chosen_precision(asked: Precision, *, gpu: bool) -> Precision:

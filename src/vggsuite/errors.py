@@ -8,3 +8,8 @@ class UserError(ValueError):
 def first_line(error: Exception) -> str:
     """The first line of an error's message, to be put into a sentence."""
     return (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
+
+
+def last_sentence(text: str) -> str:
+    """The sentence of a `UserError` from its message, or from the traceback that another process wrapped around it."""
+    return text.strip().splitlines()[-1].removeprefix(f"{UserError.__module__}.{UserError.__name__}: ")

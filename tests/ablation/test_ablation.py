@@ -136,6 +136,12 @@ def test_multiply_adds_are_the_published_ones(depth: int, published: float) -> N
     assert estimate.multiply_adds(net, 448, dense=True) > 4 * estimate.multiply_adds(net, 224)
 
 
+@pytest.fixture
+def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+
+@pytest.mark.usefixtures("no_gpu")
 def test_the_plan_tells_stages_and_times(done: set[str]) -> None:
     done.add("table3/a seed 0")
     text = plan(tasks(4), [], on_cluster=False, assumed=1e9)
@@ -148,6 +154,7 @@ def test_the_plan_tells_stages_and_times(done: set[str]) -> None:
     assert text.splitlines()[-1].startswith("20 of 21 would run, 9 h")
 
 
+@pytest.mark.usefixtures("no_gpu")
 def test_a_gpu_is_not_estimated_by_a_cpu() -> None:
     text = plan(tasks(3, data="imagenet"), [], on_cluster=True)
     assert "none is here to be timed; multiply_adds_per_second=<number> assumes a speed" in text
@@ -167,26 +174,54 @@ def test_a_gpu_is_not_estimated_by_a_cpu() -> None:
         (["hydra/launcher=sluurm"], "hydra/launcher=sluurm does not exist; allowed: "),
         (["hydra/launcher=ray"], "hydra/launcher=ray needs a plugin of Hydra's; type: pip install hydra-ray-launcher"),
         (["data=imagnet"], "data=imagnet does not exist"),
+        (["data.root=/x"], "data.root=/x is a setting of train.py; type overrides='data.root=/x'"),
+        (["multiply_adds_per_second=0"], "multiply_adds_per_second=0.0 is no speed"),
+        (
+            ["hydra/launcher=basic"],
+            "hydra/launcher=basic runs sweeps alone; allowed here: hydra/launcher=local, hydra/launcher=slurm",
+        ),
     ],
 )
 def test_what_cannot_be_is_told(words: list[str], told: str) -> None:
     assert_refused(call_command("ablation.py", *words), told)
 
 
+class HereLauncher(JobLauncher):
+    """Runs the jobs in this process."""
+
+    def run(self, jobs: Sequence[Job]) -> Sequence[Outcome]:
+        done = [call_command(job.script.name, *job.words) for job in jobs]
+        return [Outcome(each.stderr if each.returncode else None) for each in done]
+
+
 @pytest.mark.slow
 def test_a_table_from_nothing_and_once_more(make_tree: MakeTree, tmp_path: Path) -> None:
-    """From another folder; the second time nothing is run."""
-    tiny = " ".join([*TINY[1:], f"data.root={make_tree(images=9)}", "recipe.batch_size=9"])
+    """The second time nothing is run, from whatever folder."""
+    overrides = " ".join([*TINY[1:], f"data.root={make_tree(images=9)}", "recipe.batch_size=9"])
     places = [f"paths.runs={tmp_path / 'runs'}", f"output={tmp_path / 'tables'}"]
-    words = ["data=folder", "tables=5", *places, f"overrides='{tiny}'"]
-    result = run_command("ablation.py", *words, cwd=tmp_path)
-    assert result.returncode == 0, result.stdout + result.stderr
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        made = tasks_of([5], AblationConfig(overrides=overrides), data="folder", typed=places)
+    run_stages(made, HereLauncher())
     assert len(list(tmp_path.glob("runs/folder/table3/*/seed_0/result.json"))) == 7
-    assert "Table 5, dense evaluation and multi-crop" in result.stdout
-    assert "NOT ImageNet" in result.stdout
-    assert {path.name for path in tmp_path.iterdir()} == {"images", "runs", "tables"}
-    (log,) = tmp_path.glob("runs/folder/table3/d_multi*/seed_0/console.log")
-    assert "epoch 1/1" in log.read_text()
-    again = call_command("ablation.py", *words)
+    words = ["data=folder", "tables=5", *places, f"overrides='{overrides}'"]
+    again = run_command("ablation.py", *words, cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
     assert "13 of 13 tasks are finished" in again.stdout
-    assert "starts on" not in again.stdout
+    assert "Stage" not in again.stdout
+    assert "Table 5, dense evaluation and multi-crop" in again.stdout
+    assert "NOT ImageNet" in again.stdout
+    assert {path.name for path in tmp_path.iterdir()} == {"images", "runs", "tables"}
+
+
+@pytest.mark.slow
+def test_the_launcher_that_is_chosen_runs_the_stages(make_tree: MakeTree, tmp_path: Path) -> None:
+    """Nets that do not train: what fails is tried again, and named, and the table is printed all the same."""
+    overrides = " ".join([*TINY[1:], f"data.root={make_tree()}", "recipe.batch_size=999"])
+    words = ["data=folder", "tables=3", f"paths.runs={tmp_path / 'runs'}", f"output={tmp_path / 'tables'}"]
+    result = run_command("ablation.py", *words, f"overrides='{overrides}'", cwd=tmp_path)
+    assert result.returncode == 2
+    assert result.stdout.count("starts on CPU slot") == 4
+    assert "#3  error: recipe.batch_size=999 exceeds" in result.stdout
+    assert result.stderr.startswith("error: 2 of 12 tasks failed twice: table3/a seed 0 FAILED (exit code 2, see ")
+    assert "not started for want of them: table3/b seed 0" in result.stderr
+    assert "Table 3, dense evaluation" in result.stdout

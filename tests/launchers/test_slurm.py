@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from hydra_plugins.vggsuite_launchers.jobs import make_job
 from tests.conftest import ROOT, assert_refused
 from tests.launchers.launching import Launching, job
-from vggsuite.training.resuming import requeue
+from vggsuite.training.interrupting import requeue
 
 # Keeps the scripts that it is given as 1, 2, ...; 101, 102, ... are their jobs' numbers.
 SBATCH = """#!/bin/sh
@@ -58,7 +59,7 @@ class Slurm(Launching):
     """A multirun by this launcher, whose jobs' ends are known before."""
 
     def launch(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return self.call("slurm", "hydra.launcher.poll_seconds=0.001", *words)
+        return self.call("slurm", "hydra.launcher.poll_seconds=0.001", "hydra.launcher.lost_seconds=0.01", *words)
 
     def ends(self, name: str, how: str = "success", told: str | None = None) -> None:
         """As submitit notes it of SLURM's job of this name."""
@@ -82,8 +83,15 @@ def test_without_slurm_or_submitit(
     assert slurm.scripts == []
 
 
+@pytest.mark.parametrize(("script", "processes"), [("train.py", 4), ("evaluate.py", 1), ("fuse.py", 1)])
+def test_a_training_is_started_once_for_each_device(script: str, processes: int) -> None:
+    trainer = {"accelerator": "gpu", "devices": 4}
+    made = make_job(0, name="", script=Path("src") / script, words=[], folder=None, trainer=trainer)
+    assert made.num_processes == processes
+
+
 def test_jobs_that_want_as_much_are_one_array(launching: Slurm, slurm: FakeSlurm) -> None:
-    """Of tasks, one for each device; and without options that are not asked for."""
+    """Without options that are not asked for."""
     for name in ("101_0", "101_1", "102"):
         launching.ends(name)
     result = launching.launch(f"job={job(0)},{job(1, devices=4)},{job(2)}")
@@ -93,7 +101,7 @@ def test_jobs_that_want_as_much_are_one_array(launching: Slurm, slurm: FakeSlurm
     assert "array" not in single
     wanted = ("nodes", "ntasks-per-node", "gpus-per-node")
     assert [array[name] for name in wanted] == ["1", "1", "1"]
-    assert [single[name] for name in wanted] == ["1", "4", "4"]
+    assert [single[name] for name in wanted] == ["1", "1", "4"]  # a training would have four tasks
     for options in (array, single):
         assert (options["time"], options["signal"], options["cpus-per-task"]) == ("1440", "USR2@120", "8")
         assert not options.keys() & {"partition", "account", "qos", "constraint", "mem"}
@@ -108,9 +116,9 @@ def test_what_is_asked_for_reaches_sbatch(launching: Slurm, slurm: FakeSlurm) ->
         "trainer.accelerator=cpu,gpu",
         "trainer.num_nodes=2",
         "hydra.launcher.partition=fast",
-        "hydra.launcher.timeout_min=90",
+        "hydra.launcher.time=90",
         "hydra.launcher.signal_delay_s=300",
-        "hydra.launcher.mem_gb=1.5",
+        "hydra.launcher.mem=1536MB",
         "hydra.launcher.setup=[module load cuda,ulimit -n 4096]",
         "hydra.launcher.additional_parameters={mail-user:me}",
         "+hydra.launcher.exclude=broken",
@@ -132,7 +140,7 @@ def test_jobs_that_failed_or_are_lost_are_named(launching: Slurm, slurm: FakeSlu
     result = launching.launch(f"job={job(0)},{job(1)},{job(2)}")
     logs = launching.runs / "slurm"
     assert_refused(result, "error: 2 of 3 jobs failed: ")
-    assert f"`#1 job={{number:1}}` FAILED (x=1 is too much., see {logs}/101_1/101_1_0_log.err)" in result.stderr
+    assert f"`#1 job={{number:1}}` FAILED (x=1 is too much, see {logs}/101_1/101_1_0_log.err)" in result.stderr
     lost = "it was cancelled, killed or timed out"
     assert f"`#2 job={{number:2}}` FAILED ({lost}, see {logs}/101_2/101_2_0_log.err)" in result.stderr
     assert "#0 job={number:0} is done" in result.stdout

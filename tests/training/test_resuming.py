@@ -11,20 +11,20 @@ import torch
 from torch import Tensor
 
 from tests.conftest import TINY, MakeTree
-from tests.test_configs import composed, hydra_for_tests
+from tests.test_configs import composed
 from vggsuite.config import Resume, TrainConfig
 from vggsuite.errors import UserError
 from vggsuite.finished_run import load_checkpoint
 from vggsuite.results.record import read_record
+from vggsuite.signals import handling
+from vggsuite.training.interrupting import interruptible
 from vggsuite.training.module import Classification
-from vggsuite.training.resuming import LAST, StateKeeper, interruptible
+from vggsuite.training.resuming import LAST, StateKeeper, saved_state
 from vggsuite.training.run import train
-
-__all__ = ["hydra_for_tests"]  # a fixture for `composed`
 
 
 @pytest.fixture
-def config(make_tree: MakeTree) -> TrainConfig:
+def config(make_tree: MakeTree, hydra_for_tests: None) -> TrainConfig:
     words = (f"data.root={make_tree(images=12)}", "recipe.epochs=3", "trainer.accumulate_grad_batches=2")
     return composed(*TINY, *words, "+trainer.log_every_n_steps=3")
 
@@ -89,11 +89,23 @@ def test_the_handler_that_slurms_jobs_are_queued_again_by_is_called(
     config: TrainConfig, stop_at: dict[int, signal.Signals], tmp_path: Path
 ) -> None:
     called: list[int] = []
-    before = signal.signal(signal.SIGUSR2, lambda signum, frame: called.append(signum))
     stop_at[2] = signal.SIGUSR2
-    assert run_until_stopped(config, tmp_path) == 128 + signal.SIGUSR2
+    with handling([signal.SIGUSR2], lambda signum, frame: called.append(signum)):
+        assert run_until_stopped(config, tmp_path) == 128 + signal.SIGUSR2
     assert called == [signal.SIGUSR2]
-    signal.signal(signal.SIGUSR2, before)
+
+
+def test_a_job_that_is_queued_again_goes_on_though_it_was_to_begin_afresh(
+    config: TrainConfig, stop_at: dict[int, signal.Signals], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    afresh = replace(config, resume=Resume.never, rerun=True)
+    stop_at[12] = signal.SIGTERM
+    run_until_stopped(afresh, tmp_path)
+    assert saved_state(afresh, tmp_path) is None
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    state = saved_state(afresh, tmp_path)
+    assert state is not None
+    assert state.num_steps == 6
 
 
 def test_a_second_signal_ends_a_run_at_once(tmp_path: Path) -> None:

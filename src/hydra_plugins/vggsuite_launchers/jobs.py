@@ -24,7 +24,7 @@ class Job:
     """A command line, and what it asks of machines.
 
     Attributes:
-        number: its place among those that are launched together, from 0.
+        number: of its lines.
         name: what tells it from them.
         script: the entry point.
         words: what follows it on the command line.
@@ -48,12 +48,28 @@ class Job:
         return f"#{self.number} {self.name}"
 
     @property
+    def num_processes(self) -> int:
+        """How many on each node others have to start: a training runs in one for each device, other commands start
+        theirs themselves."""
+        return self.num_devices if self.script.name == "train.py" else 1
+
+    def on_gpu(self, *, auto: bool) -> bool:
+        """Whether it computes on GPUs; `auto` tells what the accelerator of that name means."""
+        return self.accelerator == "gpu" or (self.accelerator == "auto" and auto)
+
+    @property
     def command(self) -> list[str]:
         return [sys.executable, str(self.script), *self.words]
 
 
 def make_job(
-    number: int, name: str, script: Path, words: Sequence[str], folder: Path | None, trainer: Mapping[str, Any]
+    number: int,
+    *,
+    name: str,
+    script: Path,
+    words: Sequence[str],
+    folder: Path | None,
+    trainer: Mapping[str, Any],
 ) -> Job:
     """The job of a command whose config asks Lightning's Trainer for this; one without a trainer computes on the
     CPU."""
@@ -116,7 +132,8 @@ def job_of(cfg: DictConfig, overrides: Sequence[str], number: int, shared: set[s
     folder = None if subfolder == "." else Path(cfg.hydra.sweep.dir, subfolder).absolute()
     words = list(filter_overrides(overrides))
     name = " ".join(word for word in words if word not in shared)
-    return make_job(number, name, Path(sys.argv[0]).absolute(), words, folder, cfg.get("trainer", {}))
+    script = Path(sys.argv[0]).absolute()
+    return make_job(number, name=name, script=script, words=words, folder=folder, trainer=cfg.get("trainer", {}))
 
 
 def error_of(jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> UserError:

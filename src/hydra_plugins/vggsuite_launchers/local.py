@@ -7,21 +7,24 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from queue import Queue
+from queue import SimpleQueue
 from typing import Any
 
 import joblib
 
+from vggsuite import cli
 from vggsuite.errors import UserError
+from vggsuite.signals import handling
 
 from .jobs import Job, JobLauncher, Outcome, log
 
 GPU, CPU = "GPU", "CPU slot"
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 LOG_FILE = "console.log"
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # Of the launcher's own process, if it is itself one of several: a job is none of them.
 OF_OTHER_LAUNCHERS = re.compile(
     r"SLURM_\w+|TORCHELASTIC_\w+|((LOCAL|GROUP|ROLE)_)?(RANK|WORLD_SIZE)|NODE_RANK|ROLE_NAME|MASTER_(ADDR|PORT)"
@@ -49,67 +52,76 @@ class LocalLauncher(JobLauncher):
 
     def __init__(self, gpus: Any, cpu_slots: Any) -> None:
         self.gpus, self.cpu_slots = gpus, cpu_slots
+        self.all: dict[str, list[str]] = {}  # the devices of each kind
+        self.free: dict[str, list[str]] = {}
         self.running: dict[int, Running] = {}
-        self.ended: Queue[tuple[int, int]] = Queue()  # numbers and exit codes of jobs
+        # Numbers and exit codes of jobs that ended, and signals: those have to wait until nothing is half done.
+        self.events: SimpleQueue[tuple[int, int] | signal.Signals] = SimpleQueue()
 
     def run(self, jobs: Sequence[Job]) -> Sequence[Outcome]:
-        """Run the jobs to their ends; if this process is told to end, so are they.
+        """Run the jobs to their ends. If this process is told to end, so are they, and the process exits by 128 + the
+        signal; they are killed if it is told again.
 
         Raises:
             UserError: before any of them starts, for one that asks for more than there is.
         """
-        gpus, slots = self.gpu_ids(jobs), self.slots()
-        self.free = {GPU: gpus, CPU: slots}
-        self.with_gpus = bool(gpus)
+        self.all = {GPU: self.gpu_ids(jobs), CPU: self.slots()}
+        self.free = {kind: list(devices) for kind, devices in self.all.items()}
         for job in jobs:
-            check(job, self.kind(job), len(self.free[self.kind(job)]))
-        on_cpu = sum(self.kind(job) == CPU for job in jobs)
-        self.threads = max(1, joblib.cpu_count() // max(1, min(on_cpu, len(slots))))
-        log.info("%d jobs, for %d GPUs and %d slots of the CPU", len(jobs), len(gpus), len(slots))
-        with exit_on_signals():
+            check(job, self.kind(job), len(self.all[self.kind(job)]))
+        log.info("%d jobs, for %d GPUs and %d slots of the CPU", len(jobs), len(self.all[GPU]), len(self.all[CPU]))
+        with handling(ENDING, lambda signum, frame: self.events.put(signal.Signals(signum))):
             try:
                 outcomes = self.run_all(deque(jobs))
-            except (KeyboardInterrupt, SystemExit):
-                self.stop()
+            except BaseException:
+                self.kill()
                 raise
         return [outcomes[job.number] for job in jobs]
 
     def run_all(self, waiting: deque[Job]) -> dict[int, Outcome]:
         """Start jobs as devices become free, and return what became of each, by its number."""
         outcomes: dict[int, Outcome] = {}
-        while waiting or self.running:
-            while waiting and waiting[0].num_devices <= len(self.free[self.kind(waiting[0])]):
+        told: signal.Signals | None = None
+        while self.running or (waiting and not told):
+            while waiting and not told and waiting[0].num_devices <= len(self.free[self.kind(waiting[0])]):
                 self.start(waiting.popleft())
-            number, code = self.ended.get()
+            event = self.events.get()
+            if isinstance(event, signal.Signals):
+                self.kill() if told else self.stop()
+                told = event
+                continue
+            number, code = event
             ended = self.running.pop(number)
             self.free[self.kind(ended.job)] += ended.devices
-            outcomes[number] = outcome(ended.job, code)
+            outcomes[number] = outcome_of(ended.job, code)
             log.info("%s %s", ended.job.title, outcomes[number])
+        if told:
+            sys.exit(128 + told)
         return outcomes
 
     def kind(self, job: Job) -> str:
         """On which kind of device a job runs."""
-        return GPU if job.accelerator == "gpu" or (job.accelerator == "auto" and self.with_gpus) else CPU
+        return GPU if job.on_gpu(auto=bool(self.all[GPU])) else CPU
 
     def gpu_ids(self, jobs: Sequence[Job]) -> list[str]:
         """The ids of the GPUs to use, if any job may want one."""
         if all(job.accelerator == "cpu" for job in jobs):
             return []
-        if isinstance(self.gpus, Sequence) and not isinstance(self.gpus, str):  # a ListConfig is no list
-            return list(map(str, self.gpus))
         there = visible_gpus()
         if self.gpus == "auto":
             return there
-        if type(self.gpus) is not int or self.gpus < 0:
+        listed = isinstance(self.gpus, Sequence) and not isinstance(self.gpus, str)  # a ListConfig is no list
+        if not listed and (type(self.gpus) is not int or self.gpus < 0):
             raise UserError(
                 f"hydra.launcher.gpus={self.gpus} is unknown; allowed: auto, a number of them, or a list of ids."
             )
-        if self.gpus > len(there):
+        ids = list(map(str, self.gpus)) if listed else there[: self.gpus]
+        if len(ids) < (0 if listed else self.gpus) or not set(ids) <= set(there) or len(set(ids)) < len(ids):
             raise UserError(
-                f"hydra.launcher.gpus={self.gpus} asks for more than the {len(there)} GPU(s) of this machine; allowed: "
-                f"up to that many (hydra.launcher.gpus={len(there)}), or auto."
+                f"hydra.launcher.gpus={self.gpus} asks for more, or others, than the {len(there)} GPU(s) here "
+                f"({', '.join(there) or 'none'}); allowed: up to {len(there)}, a list of some of them, or auto."
             )
-        return there[: self.gpus]
+        return ids
 
     def slots(self) -> list[str]:
         """The CPU's, named by their numbers."""
@@ -137,40 +149,46 @@ class LocalLauncher(JobLauncher):
         threading.Thread(target=self.wait_for, args=(job, process), daemon=True).start()
 
     def environment(self, kind: str, devices: Sequence[str]) -> dict[str, str]:
-        """Of a job: this process's, less what is of this process alone, with the devices that it may see."""
+        """Of a job: this process's, less what is of this process alone, with the devices that it may see and its share
+        of the cores, for threads and for workers, unless that is set already."""
         own = {name: value for name, value in os.environ.items() if not OF_OTHER_LAUNCHERS.fullmatch(name)}
-        own.pop("HYDRA_FULL_ERROR", None)  # makes a job print Hydra's tracebacks
-        if kind == GPU:
-            return own | {VISIBLE: ",".join(devices), "PYTHONUNBUFFERED": "1"}
-        return {"OMP_NUM_THREADS": str(self.threads)} | own | {VISIBLE: "", "PYTHONUNBUFFERED": "1"}
+        own.pop(cli.FULL_ERROR, None)  # makes a job print Hydra's tracebacks
+        share = str(max(1, joblib.cpu_count() * len(devices) // len(self.all[kind])))
+        cores = {"OMP_NUM_THREADS": share, "LOKY_MAX_CPU_COUNT": share}
+        return cores | own | {VISIBLE: ",".join(devices) if kind == GPU else "", "PYTHONUNBUFFERED": "1"}
 
     def wait_for(self, job: Job, process: subprocess.Popen[str]) -> None:
-        """Pass on what a job writes, until it ends."""
+        """Pass on what a job writes until it ends, and end what it left behind: others shall have its devices."""
         reader = threading.Thread(target=pass_on, args=(job, process), daemon=True)
         reader.start()
         code = process.wait()
+        kill_group(process)
         reader.join(SECONDS_TO_READ_ON)
-        self.ended.put((job.number, code))
+        self.events.put((job.number, code))
 
     def stop(self) -> None:
-        """End the jobs that run; at a second Ctrl-C, without more ado."""
-        log.info("Ending %d jobs, which save their state; Ctrl-C ends them at once", len(self.running))
+        """Tell the jobs that run to end."""
+        log.info("Ending %d jobs, which save their state; once more kills them", len(self.running))
         for running in self.running.values():
             running.process.terminate()
-        try:
-            while self.running:
-                number, _ = self.ended.get()
-                del self.running[number]
-        except KeyboardInterrupt:
-            for running in self.running.values():
-                with suppress(ProcessLookupError):
-                    os.killpg(running.process.pid, signal.SIGKILL)
+
+    def kill(self) -> None:
+        """End the jobs that run, with all their processes."""
+        for running in self.running.values():
+            kill_group(running.process)
+
+
+def kill_group(process: subprocess.Popen[str]) -> None:
+    """End the processes that a job has started, and itself, if they still are."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def visible_gpus() -> list[str]:
     """The ids of the GPUs that this process may use."""
     if VISIBLE in os.environ:
-        return [name for name in os.environ[VISIBLE].split(",") if name.strip()]
+        names = [name.strip() for name in os.environ[VISIBLE].split(",")]
+        return [name for name in names if name not in ("", "-1", "NoDevFiles")]
     import torch
 
     return list(map(str, range(torch.cuda.device_count())))
@@ -194,7 +212,7 @@ def check(job: Job, kind: str, there: int) -> None:
         )
 
 
-def outcome(job: Job, code: int) -> Outcome:
+def outcome_of(job: Job, code: int) -> Outcome:
     """What became of a job that ended with exit code `code`."""
     if code == 0:
         return Outcome()
@@ -206,24 +224,10 @@ def pass_on(job: Job, process: subprocess.Popen[str]) -> None:
     """Print each line that a job writes, with its number, and keep them in its folder."""
     assert process.stdout is not None
     for line in process.stdout:
-        with suppress(BrokenPipeError):  # nobody reads it any more, but the job goes on
+        with suppress(OSError):  # nobody reads it any more, but the job goes on
             print(f"#{job.number}  {line}", end="", flush=True)
-        if job.folder:
-            job.folder.mkdir(parents=True, exist_ok=True)
-            with (job.folder / LOG_FILE).open("a") as file:
-                file.write(line)
-
-
-@contextmanager
-def exit_on_signals() -> Iterator[None]:
-    """Turn SIGTERM and SIGHUP into SystemExit, so that the jobs are ended as well."""
-
-    def leave(signum: int, frame: object) -> None:
-        sys.exit(128 + signum)
-
-    before = {signum: signal.signal(signum, leave) for signum in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
+        with suppress(OSError):  # as where the disk is full: that is the job's to tell
+            if job.folder:
+                job.folder.mkdir(parents=True, exist_ok=True)
+                with (job.folder / LOG_FILE).open("a") as file:
+                    file.write(line)

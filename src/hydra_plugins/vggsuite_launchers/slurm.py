@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import redirect_stderr
 from dataclasses import dataclass
 from itertools import groupby
@@ -16,12 +16,11 @@ from typing import Any
 
 from vggsuite import cli
 from vggsuite.config import PROJECT_ROOT
-from vggsuite.errors import UserError
+from vggsuite.errors import UserError, last_sentence
 
 from .jobs import Job, JobLauncher, Outcome, log
 
 GIVE_UP_AFTER = 30  # polls in a row that SLURM does not answer
-LOST_AFTER = 3  # polls: SLURM has a job no more, and what it wrote may take a while to be seen here
 
 
 @dataclass(frozen=True)
@@ -54,20 +53,24 @@ class Command:
 
 
 class SlurmLauncher(JobLauncher):
-    """Submits jobs, those that ask for the same nodes and devices as one array, and waits for them. A job has a task
-    for each of its devices (`trainer.devices`, `trainer.num_nodes`); one that is preempted, or comes near its time
-    limit, saves its state, is queued again and goes on.
+    """Submits jobs, those that ask for the same nodes and devices (`trainer.num_nodes`, `trainer.devices`) as one
+    array, and waits for them. A job that is preempted, or comes near its time limit, saves its state, is queued again
+    and goes on.
 
     Args:
         folder: for submitit's files and the jobs' logs, on a disk that all nodes see.
         max_num_timeout: how many times a job that reaches its time limit is queued again.
         poll_seconds: how often SLURM is asked for the jobs.
-        parameters: further ones of submitit's SLURM executor: timeout_min, partition, account, qos, constraint, mem_gb,
+        lost_seconds: how long after SLURM has a job no more what it wrote is waited for; disks may be slow to show it.
+        parameters: further ones of submitit's SLURM executor: time (minutes), partition, account, qos, constraint, mem,
             cpus_per_task, signal_delay_s, array_parallelism, setup, additional_parameters, ...; null leaves one out.
     """
 
-    def __init__(self, folder: str, max_num_timeout: int, poll_seconds: float, **parameters: Any) -> None:
-        self.folder, self.max_num_timeout, self.poll_seconds = Path(folder), max_num_timeout, poll_seconds
+    def __init__(
+        self, folder: str, *, max_num_timeout: int, poll_seconds: float, lost_seconds: float, **parameters: Any
+    ) -> None:
+        self.folder, self.max_num_timeout = Path(folder), max_num_timeout
+        self.poll_seconds, self.lost_seconds = poll_seconds, lost_seconds
         self.parameters = {name: value for name, value in parameters.items() if value is not None}
 
     def run(self, jobs: Sequence[Job]) -> Sequence[Outcome]:
@@ -77,12 +80,12 @@ class SlurmLauncher(JobLauncher):
             UserError: where there is no SLURM, or it refuses them.
         """
         submitted = self.submit(jobs)
-        ids = sorted({job.job_id.partition("_")[0] for job in submitted.values()})
+        ids = arrays_of(submitted.values())
         log.info("%d jobs are SLURM's %s; logs: %s", len(jobs), ", ".join(ids), self.folder)
         try:
             outcomes = self.wait(jobs, submitted)
         except BaseException:
-            log.info("The jobs stay with SLURM; `scancel %s` ends them, the same command waits for them", " ".join(ids))
+            log.info("The jobs stay with SLURM; `scancel %s` ends them", " ".join(ids))
             raise
         return [outcomes[job.number] for job in jobs]
 
@@ -101,41 +104,44 @@ class SlurmLauncher(JobLauncher):
                     handles = [executor.submit(command) for command in commands]
             except (ValueError, submitit.core.utils.FailedJobError, submitit.core.utils.FailedSubmissionError) as error:
                 told = " ".join(str(error).split())
-                raise UserError(f"SLURM did not take the jobs ({told}); see hydra.launcher in --help.") from error
+                others = f" ({', '.join(arrays_of(submitted.values()))} are queued already)" if submitted else ""
+                raise UserError(
+                    f"SLURM did not take the jobs ({told}); see hydra.launcher in --help{others}."
+                ) from error
             submitted |= {job.number: handle for job, handle in zip(alike, handles, strict=True)}
         return submitted
 
-    def slurm_parameters(self, num_nodes: int, num_devices: int, gpu: bool) -> dict[str, Any]:
+    def slurm_parameters(self, num_nodes: int, num_devices: int, num_tasks: int, gpu: bool) -> dict[str, Any]:
         """What submitit's executor is told of jobs that want as much."""
         source = shlex.quote(str(PROJECT_ROOT / "src"))
         setup = [f"export PYTHONPATH={source}${{PYTHONPATH:+:$PYTHONPATH}}", *self.parameters.get("setup", [])]
-        parameters = {"job_name": "vggsuite", "time": self.parameters.get("timeout_min", 60)}
-        parameters |= {name: value for name, value in self.parameters.items() if name not in ("timeout_min", "mem_gb")}
-        parameters |= {"mem": f"{round(1024 * self.parameters['mem_gb'])}MB"} if "mem_gb" in self.parameters else {}
-        parameters |= {"gpus_per_node": num_devices} if gpu else {}
-        return parameters | {"nodes": num_nodes, "ntasks_per_node": num_devices, "setup": setup}
+        parameters = {"job_name": "vggsuite"} | self.parameters | {"nodes": num_nodes, "ntasks_per_node": num_tasks}
+        if gpu:
+            parameters["gpus_per_node"] = num_devices
+        if "cpus_per_task" in self.parameters:  # those of a device; srun does not take them over from sbatch
+            parameters["cpus_per_task"] = self.parameters["cpus_per_task"] * num_devices // num_tasks
+            setup.insert(0, "export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK")
+        return parameters | {"setup": setup}
 
     def wait(self, jobs: Sequence[Job], submitted: dict[int, Any]) -> dict[int, Outcome]:
         """What became of each job, by its number. SLURM's queue is asked, not its accounts, which many do without."""
         outcomes: dict[int, Outcome] = {}
-        missed = dict.fromkeys(submitted, 0)
-        while len(outcomes) < len(submitted):
-            queued = queue({handle.job_id.partition("_")[0] for handle in submitted.values()}, self.poll_seconds)
-            for job in jobs:
-                handle = submitted[job.number]
-                if job.number in outcomes or handle.job_id in queued:
-                    missed[job.number] = 0
-                    continue
-                missed[job.number] += 1
-                if handle.paths.result_pickle.exists():
+        missed: dict[int, float] = {}  # since when
+        while True:
+            queued = queue(arrays_of(submitted.values()), self.poll_seconds)
+            for job in (job for job in jobs if job.number not in outcomes):
+                handle, now = submitted[job.number], time.monotonic()
+                if handle.job_id in queued:
+                    missed.pop(job.number, None)
+                elif handle.paths.result_pickle.exists():
                     outcomes[job.number] = ended(handle)
-                elif missed[job.number] == LOST_AFTER:
+                elif now - missed.setdefault(job.number, now) >= self.lost_seconds:
                     outcomes[job.number] = Outcome("it was cancelled, killed or timed out", handle.paths.stderr)
-                else:
-                    continue
-                log.info("%s %s", job.title, outcomes[job.number])
+                if job.number in outcomes:
+                    log.info("%s %s", job.title, outcomes[job.number])
+            if len(outcomes) == len(jobs):
+                return outcomes
             time.sleep(self.poll_seconds)
-        return outcomes
 
 
 def import_submitit() -> Any:
@@ -156,18 +162,23 @@ def import_submitit() -> Any:
     return submitit
 
 
-def resources(job: Job) -> tuple[int, int, bool]:
-    """Nodes, devices on each, and whether these are GPUs: `auto` means GPUs on a cluster."""
-    return job.num_nodes, job.num_devices, job.accelerator != "cpu"
+def resources(job: Job) -> tuple[int, int, int, bool]:
+    """Nodes, devices and tasks on each, and whether the devices are GPUs: `auto` means GPUs on a cluster."""
+    return job.num_nodes, job.num_devices, job.num_processes, job.on_gpu(auto=True)
 
 
-def queue(arrays: set[str], poll_seconds: float) -> set[str]:
+def arrays_of(handles: Iterable[Any]) -> list[str]:
+    """The ids of the arrays that submitit's jobs are of."""
+    return sorted({handle.job_id.partition("_")[0] for handle in handles})
+
+
+def queue(arrays: Sequence[str], poll_seconds: float) -> set[str]:
     """The ids of the jobs of these arrays that SLURM has in its queue or runs.
 
     Raises:
         UserError: where it keeps failing; a busy one does so now and then.
     """
-    asked = ["squeue", "--noheader", "--array", "--format=%i", f"--jobs={','.join(sorted(arrays))}"]
+    asked = ["squeue", "--noheader", "--array", "--format=%i", f"--jobs={','.join(arrays)}"]
     for _ in range(GIVE_UP_AFTER):
         answer = subprocess.run(asked, capture_output=True, text=True)
         if answer.returncode == 0 or "Invalid job id" in answer.stderr:  # it forgets jobs that have ended
@@ -182,5 +193,4 @@ def ended(handle: Any) -> Outcome:
         how, told = pickle.load(file)
     if how == "success":
         return Outcome()
-    last = told.strip().splitlines()[-1]
-    return Outcome(last.removeprefix(f"{UserError.__module__}.{UserError.__name__}: "), handle.paths.stderr)
+    return Outcome(last_sentence(told).rstrip("."), handle.paths.stderr)

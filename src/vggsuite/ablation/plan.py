@@ -1,11 +1,12 @@
 """What would be run, as a table."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from tabulate import tabulate
 
 from vggsuite.ablation.estimate import Rate, rate, work
+from vggsuite.ablation.stages import job_of
 from vggsuite.ablation.tasks import Key, Task
 from vggsuite.results.record import Record
 from vggsuite.results.report import duration
@@ -22,15 +23,15 @@ def plan(tasks: Sequence[Task], records: Sequence[Record], *, on_cluster: bool, 
     """
     auto_is_gpu = on_cluster or torch.cuda.is_available()
     stages = stage_numbers([task for task in tasks if not task.is_finished()])
-    kinds = sorted({on_gpu(task, auto_is_gpu) for task in tasks if task.makes in stages})
-    rates = {gpu: Rate(assumed, "which you assume") if assumed else rate(records, gpu=gpu) for gpu in kinds}
+    kinds = sorted({job_of(task, 0).on_gpu(auto=auto_is_gpu) for task in tasks if task.makes in stages})
+    rates = {gpu: Rate(assumed, "which you assume") if assumed is not None else rate(records, gpu=gpu) for gpu in kinds}
     rows, total = [], 0.0
     for task, multiply_adds in zip(tasks, work(tasks), strict=True):
         row = [task.script, task.experiment, task.seed]
         if task.makes not in stages:
             rows.append([*row, "finished", "", ""])
             continue
-        speed = rates[on_gpu(task, auto_is_gpu)].value
+        speed = rates[job_of(task, 0).on_gpu(auto=auto_is_gpu)].value
         seconds = multiply_adds / speed if speed else None
         total += seconds or 0.0
         rows.append([*row, stages[task.makes], f"{multiply_adds / 1e12:,.0f}", duration(seconds)])
@@ -49,12 +50,6 @@ def stage_numbers(unfinished: Sequence[Task]) -> dict[Key, int]:
     for task in unfinished:
         stages[task.makes] = 1 + max((stages[key] for key in task.needs & stages.keys()), default=0)
     return stages
-
-
-def on_gpu(task: Task, auto_is_gpu: bool) -> bool:
-    """Whether a task will run on GPUs."""
-    trainer: Mapping[str, str] = task.cfg.get("trainer", {"accelerator": "cpu"})
-    return trainer["accelerator"] == "gpu" or (trainer["accelerator"] == "auto" and auto_is_gpu)
 
 
 def rate_text(gpu: bool, rate: Rate) -> str:

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
 
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
 from hydra_plugins.vggsuite_launchers.jobs import Job, JobLauncher, make_job
 from vggsuite.ablation.tasks import Key, Task
 from vggsuite.config import PROJECT_ROOT
@@ -13,6 +16,7 @@ from vggsuite.errors import UserError
 
 log = logging.getLogger(__name__)
 ATTEMPTS = 2
+LAUNCHERS = ("local", "slurm")
 
 
 def run_stages(tasks: Sequence[Task], launcher: JobLauncher) -> None:
@@ -48,4 +52,20 @@ def job_of(task: Task, number: int) -> Job:
     """The job of a task. A training has a folder of its own."""
     folder = Path(task.makes[0]) if task.script == "train.py" else None
     script = PROJECT_ROOT / "src" / task.script
-    return make_job(number, task.name, script, task.words, folder, task.cfg.get("trainer", {}))
+    trainer = task.cfg.get("trainer", {})
+    return make_job(number, name=task.name, script=script, words=task.words, folder=folder, trainer=trainer)
+
+
+def make_launcher(name: str, settings: DictConfig) -> JobLauncher:
+    """The launcher of that name, with its settings.
+
+    Raises:
+        UserError: for one that cannot run tasks.
+    """
+    if name not in LAUNCHERS:
+        raise UserError(
+            f"hydra/launcher={name} runs sweeps alone; allowed here: "
+            f"{', '.join(f'hydra/launcher={launcher}' for launcher in LAUNCHERS)}."
+        )
+    launcher: JobLauncher = instantiate(settings, _convert_="all")
+    return launcher

@@ -85,12 +85,7 @@ def tasks_of(tables: Iterable[int], config: AblationConfig, *, data: str, typed:
         UserError: for what the commands of the tasks refuse.
     """
     overrides = shlex.split(config.overrides)
-    for word in overrides:
-        if word.startswith(SET_HERE):
-            raise UserError(
-                f"overrides has {word}, which is set for all tasks; type paths.<which>=, data=, seeds= or tables= "
-                "beside overrides instead."
-            )
+    check_words(config, overrides, typed)
     paths = [word for word in typed if word.startswith("paths.")]
     shown = {experiment for table in tables for experiment in experiments_of(table)}
     tasks: dict[Key, Task] = {}
@@ -101,9 +96,30 @@ def tasks_of(tables: Iterable[int], config: AblationConfig, *, data: str, typed:
             words = [f"experiment={experiment}", f"data={data}", f"seed={seed}", *paths]
             task = make_task(SCRIPTS[number], experiment, seed, words, overrides)
             tasks.setdefault(task.makes, task)  # Tables 4 and 5 share two evaluations
-            asked += [task.makes] if experiment in shown else []
+            if experiment in shown:
+                asked.append(task.makes)
     wanted = with_needs(asked, tasks)
     return [task for key, task in tasks.items() if key in wanted]
+
+
+def check_words(config: AblationConfig, overrides: Sequence[str], typed: Sequence[str]) -> None:
+    """Refuse what has its place elsewhere, and what is out of range.
+
+    Raises:
+        UserError: naming the word, and what to type.
+    """
+    for word in overrides:
+        if word.startswith(SET_HERE):
+            raise UserError(
+                f"overrides has {word}, which is set for all tasks; type paths.<which>=, data=, seeds= or tables= "
+                "beside overrides instead."
+            )
+    for word in typed:
+        if word.startswith("data."):
+            raise UserError(f"{word} is a setting of train.py; type overrides='{word}'.")
+    speed = config.multiply_adds_per_second
+    if speed is not None and speed <= 0:
+        raise UserError(f"multiply_adds_per_second={speed} is no speed; allowed: a number above 0 (1e14), or null.")
 
 
 def seeds_of(asked: Any) -> list[int]:

@@ -35,12 +35,12 @@ class Stopwatch(Callback):
         self.loader: ViewLoader | None = None
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self.started = time.perf_counter()
+        loader = trainer.train_dataloader
+        self.loader = loader if isinstance(loader, ViewLoader) else None
+        self.started = time.perf_counter()  # an epoch that goes on does not start
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.started = time.perf_counter()
-        loader = trainer.train_dataloader
-        self.loader = loader if isinstance(loader, ViewLoader) else None
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -89,11 +89,19 @@ class Losses(Callback):
         self.recent: list[Tensor] = []  # since the last that was logged, which may be an epoch ago
 
     def state_dict(self) -> dict[str, Any]:
-        return {"by_process": of_all_processes({"losses": self.losses, "recent": self.recent})}
+        kept = {name: torch.stack(losses).tolist() if losses else [] for name, losses in self.kept().items()}
+        return {"by_process": of_all_processes(kept)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        own = of_this_process(state_dict["by_process"])
-        self.losses, self.recent = own["losses"], own["recent"]
+        for name, losses in self.kept().items():
+            losses[:] = [torch.tensor(loss) for loss in of_this_process(state_dict["by_process"])[name]]
+
+    def kept(self) -> dict[str, list[Tensor]]:
+        return {"losses": self.losses, "recent": self.recent}
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        for losses in self.kept().values():  # of an earlier part of the run
+            losses[:] = [loss.to(pl_module.device) for loss in losses]
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.losses.clear()

@@ -4,10 +4,9 @@ import csv
 import logging
 import os
 import secrets
-import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,8 +21,8 @@ from vggsuite.files import write_atomically
 from vggsuite.naming import slug
 from vggsuite.results.record import RECORD_FILE, Record, read_record
 from vggsuite.results.run_folder import METRICS_FILE, leaves
+from vggsuite.training.interrupting import Interrupted
 from vggsuite.training.processes import is_first_process
-from vggsuite.training.resuming import Interrupted
 
 WANDB_ID_FILE = "wandb_id"
 
@@ -85,11 +84,12 @@ def csv_logger(folder: Path, num_steps: int) -> CSVLogger:
     """The logger of metrics.csv, with the rows there of the first `num_steps` steps; Lightning's would begin anew."""
     file = folder / METRICS_FILE
     rows: list[dict[str, str]] = []
-    if num_steps and file.is_file():
-        with file.open(newline="") as stream:
-            rows = [row for row in csv.DictReader(stream) if int(row["step"]) < num_steps]
+    if num_steps and is_first_process() and file.is_file():
+        with file.open(newline="") as stream:  # a kill may have cut off the last line
+            steps = ((row, row["step"] or "") for row in csv.DictReader(stream))
+            rows = [row for row, step in steps if step.isdigit() and int(step) < num_steps]
     logger = CSVLogger(folder, name="", version="")
-    if rows and is_first_process():
+    if rows:
         logger.experiment.metrics = [{key: value for key, value in row.items() if value} for row in rows]
         logger.save()
     return logger
@@ -113,10 +113,6 @@ def wandb_logger(chosen: dict[str, Any], folder: Path, settings: dict[str, Any])
     """
     import wandb
 
-    if chosen["log_model"] and chosen["offline"]:
-        raise UserError(
-            "logger.log_model=true uploads the checkpoint, which logger.offline=true rules out; allowed: either."
-        )
     identity = {} if SWEEP in os.environ else {"id": wandb_id(folder), "resume": "allow"}
     try:
         logger: WandbLogger = instantiate(chosen, **identity, _convert_="all")
@@ -172,8 +168,10 @@ def failing_sweep(chosen: dict[str, Any]) -> Iterator[None]:
     try:
         yield
     except Exception:
-        if SWEEP in os.environ and uses_wandb(chosen) and "wandb" not in sys.modules:
+        if SWEEP in os.environ and uses_wandb(chosen) and is_first_process():
             import wandb
 
-            wandb.init().finish(exit_code=1)
+            if wandb.run is None:
+                with suppress(wandb.errors.Error):  # the user's error is the one to be told
+                    wandb.init().finish(exit_code=1)
         raise

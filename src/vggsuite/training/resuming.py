@@ -1,19 +1,15 @@
-"""Interrupted runs: their whole state is saved as they go, and when they are told to stop; they go on from there."""
+"""The whole state of a run, saved as it goes and when it is told to stop, from which the same command goes on."""
 
 import os
 import pickle
 import signal
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from types import FrameType
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 import lightning as L
 import torch
@@ -24,66 +20,12 @@ from vggsuite.config import Resume, TrainConfig
 from vggsuite.errors import UserError
 from vggsuite.files import replacing
 from vggsuite.results.run_folder import CHECKPOINT, refuse_other_settings
-from vggsuite.training.processes import is_first_process, of_all_processes, of_this_process
+from vggsuite.signals import heeded
+from vggsuite.training.interrupting import STOPPING, Interrupted, was_requeued
+from vggsuite.training.processes import of_all_processes, of_this_process
 
 LAST = CHECKPOINT.with_name("last.ckpt")
-STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)  # USR1, USR2: SLURM's, before it stops a job
 CHECK_EVERY = 10  # steps, where several processes have to agree, which costs them a wait
-
-
-class Interrupted(Exception):  # noqa: N818 - no error
-    """The run was told to stop by `signum`, and its state has been saved."""
-
-    def __init__(self, signum: int) -> None:
-        super().__init__(f"stopped by {signal.Signals(signum).name}")
-        self.signum = signal.Signals(signum)
-
-
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Within the context, a signal that tells the run to stop raises `Interrupted`, at once where nothing else handles
-    it; with that the process exits, by 128 + the signal. A SLURM job is queued again first, unless it is being
-    cancelled."""
-    before = {signum: signal.signal(signum, interrupt) for signum in STOPPING}
-    try:
-        yield
-    except Interrupted as stopped:
-        if is_first_process():
-            print(f"{stopped}; the same command goes on from there", file=sys.stderr, flush=True)
-            for signum in before:  # SLURM ends a job that is queued again, by SIGTERM, perhaps while it is asked to
-                signal.signal(signum, signal.SIG_IGN)
-            requeue(stopped.signum, before[stopped.signum])
-        raise SystemExit(128 + stopped.signum) from stopped
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
-
-
-def requeue(signum: signal.Signals, handler: Any) -> None:
-    """Have the SLURM job of this process, if it is one, queued again: by submitit's own `handler`, where that started
-    it, so that it counts the time-outs; else by SLURM, which does it by itself only for a job that does not stop.
-
-    SIGTERM warns a running job that it is to be preempted; one that is being cancelled does not run any more.
-    """
-    if signum == signal.SIGINT:
-        return
-    if signum != signal.SIGTERM and callable(handler):
-        handler(signum, None)
-    elif job := slurm_job(os.environ):
-        shown = subprocess.run(["scontrol", "show", "job", "--oneliner", job], capture_output=True, text=True)
-        if " JobState=RUNNING " in shown.stdout:
-            subprocess.run(["scontrol", "requeue", job], check=True)
-
-
-def slurm_job(environment: Mapping[str, str]) -> str | None:
-    """The id of this process's SLURM job. The number of an array's last job stands for the whole array, too."""
-    if "SLURM_ARRAY_TASK_ID" in environment:
-        return f"{environment['SLURM_ARRAY_JOB_ID']}_{environment['SLURM_ARRAY_TASK_ID']}"
-    return environment.get("SLURM_JOB_ID")
-
-
-def interrupt(signum: int, frame: FrameType | None) -> NoReturn:
-    raise Interrupted(signum)
 
 
 class WholeFiles(TorchCheckpointIO):
@@ -128,13 +70,14 @@ class History:
         origin: what the record tells of the weights that it began with.
         division: into how many devices and pieces a batch is divided.
         seconds: how long the earlier parts took.
+        began: when this part did, by the monotonic clock.
     """
 
     started: datetime
     origin: dict[str, Any]
     division: list[int]
     seconds: float = 0.0
-    began: float = field(default_factory=time.monotonic)
+    began: float = field(default_factory=time.monotonic, compare=False)
 
     @property
     def wall_seconds(self) -> float:
@@ -162,7 +105,8 @@ def saved_state(config: TrainConfig, folder: Path) -> SavedState | None:
         UserError: where it was interrupted with other settings, or its state is damaged.
     """
     file = folder / LAST
-    if config.rerun or config.resume == Resume.never or not file.is_file():
+    afresh = (config.rerun or config.resume == Resume.never) and not was_requeued(os.environ)
+    if afresh or not file.is_file():
         return None
     refuse_other_settings(config, folder, "an interrupted", "resume=never")
     try:
@@ -212,11 +156,11 @@ class StateKeeper(Checkpoint):
         """Take the signals over from Lightning, which restores the handlers that were there before."""
         self.saved = time.monotonic()
         if threading.current_thread() is threading.main_thread():
-            for signum in STOPPING:
+            for signum in heeded(STOPPING):
                 signal.signal(signum, self.note)
 
     def note(self, signum: int, frame: FrameType | None) -> None:
-        """Handle a signal: stop after this step."""
+        """Handle a signal: stop after this step, or, while the net is validated, after the next."""
         if self.signum is not None and signum in (signal.SIGTERM, signal.SIGINT):
             raise SystemExit(128 + signum)
         self.signum = signum

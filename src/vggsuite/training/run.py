@@ -18,6 +18,7 @@ from vggsuite.data.find import find_images
 from vggsuite.data.module import ImageData
 from vggsuite.data.preprocessing import Preprocessing
 from vggsuite.devices import chosen_precision, chosen_workers, torch_devices, uses_gpu
+from vggsuite.errors import UserError
 from vggsuite.evaluation.run import Evaluator, Subject
 from vggsuite.files import exclusive
 from vggsuite.finished_run import load_checkpoint, load_net, require_parent
@@ -77,9 +78,14 @@ def train(config: TrainConfig, folder: Path, *, multirun: bool = False) -> None:
     check_trainer(config.trainer, batch_size=config.recipe.batch_size, multirun=multirun)
     with failing_sweep(config.logger):
         run = prepare(config, folder)
-        with exclusive(folder) if is_first_process() else nullcontext():
-            if config.rerun or not is_finished(config, folder):  # by another process, meanwhile
-                carry_out(run)
+    with exclusive(folder) if is_first_process() else nullcontext():
+        if not config.rerun and is_finished(config, folder):  # by another process, meanwhile
+            return
+        if is_first_process() and saved_state(config, folder) != run.state:
+            raise UserError(
+                f"{folder} was written by another process meanwhile; repeat the command, to go on from there."
+            )
+        carry_out(run)
 
 
 def prepare(config: TrainConfig, folder: Path) -> Run:
@@ -111,8 +117,8 @@ def carry_out(run: Run) -> None:
         test = evaluate(run)
         record = make_record(config, run.data, run.net, history=run.history, fitted=fitted, test=test)
         write_record(record, folder)
+        (folder / LAST).unlink(missing_ok=True)
         log_record(where, record, folder)
-    (folder / LAST).unlink(missing_ok=True)
     print(f"{record.name}  top-1 error {record.metrics['top1_error']:.2f}%  {folder / RECORD_FILE}", flush=True)
 
 
@@ -230,7 +236,7 @@ def make_trainer(
 
 
 def evaluate(run: Run) -> Evaluation:
-    """Evaluate the trained net densely at one scale on the validation images, and leave the evaluation in `folder`."""
+    """Evaluate the trained net densely at one scale on the validation images, and leave that in the run's folder."""
     config, folder, data = run.config, run.folder, run.data
     net = make_net(config, data)  # the one that was trained may be compiled, or scattered over devices
     net.load_state_dict(load_checkpoint(folder).weights)
