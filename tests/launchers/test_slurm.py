@@ -102,8 +102,8 @@ def test_jobs_that_want_as_much_are_one_array(launching: Slurm, slurm: FakeSlurm
     wanted = ("nodes", "ntasks-per-node", "gpus-per-node")
     assert [array[name] for name in wanted] == ["1", "1", "1"]
     assert [single[name] for name in wanted] == ["1", "1", "4"]  # a training would have four tasks
-    for options in (array, single):
-        assert (options["time"], options["signal"], options["cpus-per-task"]) == ("1440", "USR2@120", "8")
+    for options, cores in ((array, "8"), (single, "32")):  # eight for each device
+        assert (options["time"], options["signal"], options["cpus-per-task"]) == ("1440", "USR2@120", cores)
         assert not options.keys() & {"partition", "account", "qos", "constraint", "mem"}
     for script in slurm.scripts:
         assert f"export PYTHONPATH={ROOT}/src${{PYTHONPATH:+:$PYTHONPATH}}\n" in script
