@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.conftest import ROOT, TINY, assert_refused, call_command, run_command
+from tests.conftest import ROOT, TINY, MakeTree, assert_refused, call_command, run_command
 from vggsuite.finished_run import load_checkpoint
 
-MakeTree = Callable[..., Path]
 pytestmark = pytest.mark.slow
 
 

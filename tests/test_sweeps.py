@@ -5,7 +5,6 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +12,11 @@ import pytest
 import yaml
 from hydra import initialize_config_dir
 
-from tests.conftest import ROOT, TINY, assert_refused, call_command, run_command
+from tests.conftest import ROOT, TINY, MakeTree, assert_refused, call_command, run_command
 from tests.wandb_stub import ENTITY, PROJECT, WandbStub
 from vggsuite.config import register
 from vggsuite.errors import UserError
 from vggsuite.sweep_file import check_file, composed
-
-MakeTree = Callable[..., Path]
 
 SWEEPS = sorted(ROOT.glob("sweeps/*.yaml"))
 # W&B's own program; its agent asks for work every half second instead of every five.

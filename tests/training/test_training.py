@@ -11,6 +11,7 @@ import pytest
 import torch
 from lightning.pytorch.loggers import CSVLogger
 
+from tests.conftest import MakeTree
 from vggsuite import devices
 from vggsuite.config import DataConfig, Distribution, Layout, RecipeConfig, TrainConfig
 from vggsuite.data.datasets import TrainingViews
@@ -25,7 +26,6 @@ from vggsuite.training.module import Classification
 from vggsuite.training.run import make_trainer
 from vggsuite.training.trainer_settings import check_trainer
 
-MakeTree = Callable[..., Path]
 MEAN = [128.0, 128.0, 128.0]
 
 
