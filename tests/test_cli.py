@@ -6,12 +6,15 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 import torch
 
 from tests.conftest import ROOT, TINY, MakeTree, assert_refused, call_command, run_command
+from vggsuite import cli
+from vggsuite.errors import UserError
 from vggsuite.finished_run import load_checkpoint
 
 pytestmark = pytest.mark.slow
@@ -257,3 +260,13 @@ def test_a_mismatched_pair_of_torch_and_torchvision_is_told(make_tree: MakeTree,
 )
 def test_a_table_that_cannot_be_made_is_told(word: str, told: str) -> None:
     assert_refused(call_command("table.py", word), told)
+
+
+@pytest.mark.parametrize("in_charge", [True, False])
+def test_an_error_reaches_a_foreign_launcher(in_charge: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In whose process nobody would look at `cli.told`."""
+    monkeypatch.setattr(cli, "told", [])
+    monkeypatch.setattr(cli, "in_charge", in_charge)
+    with nullcontext() if in_charge else pytest.raises(UserError), cli.user_errors():
+        raise UserError("x=1 is too much.")
+    assert len(cli.told) == 1

@@ -28,6 +28,7 @@ LAUNCHER_PLUGINS = {
     "hydra/launcher/submitit_slurm": "hydra-submitit-launcher",
 }
 
+in_charge = False  # whether `run` will end this process
 told: list[UserError] = []  # the user's errors of this process; a multirun goes on after one
 
 
@@ -35,6 +36,8 @@ def run(main: Callable[[], None]) -> None:
     """Call a Hydra `main`, and exit with code 2 after an error that the user can mend; any other error keeps its
     traceback. HYDRA_FULL_ERROR=1 shows the traceback of those that Hydra finds while it composes, too.
     """
+    global in_charge
+    in_charge = True
     sys.argv[1:] = words_of_agent(sys.argv[1:])
     asked_for_tracebacks = os.environ.get(FULL_ERROR) == "1"
     os.environ[FULL_ERROR] = "1"  # so that Hydra raises its errors instead of printing them in its own way
@@ -66,11 +69,14 @@ def words_of_agent(words: list[str]) -> list[str]:
 
 @contextmanager
 def user_errors() -> Iterator[None]:
-    """Within a Hydra task: tell a `UserError` now and let other jobs of a multirun go on."""
+    """Within a Hydra task: tell a `UserError` now and let other jobs of a multirun go on. In a process that a foreign
+    launcher made, which `run` will not end, the launcher has to know."""
     try:
         yield
     except UserError as error:
         tell(error)
+        if not in_charge:
+            raise
 
 
 @contextmanager
