@@ -117,6 +117,9 @@ def test_a_wrong_key_is_told(changes: dict[str, Any], told: str, tmp_path: Path)
         ("grid", "data.scale: {values: [single, mutli]}", "data.scale=mutli: data.scale=mutli is no training scale"),
         ("grid", "model: {values: ['vgg_a,vgg_b']}", "point logger=wandb model=vgg_a,vgg_b: "),
         ("random", "recipe.lr: {min: 0.0, max: 0.1}", "recipe.lr=0.0: recipe.lr=0.0 is out of range"),
+        ("random", "recipe.lr: {min: 0.1, max: .inf}", "the bound inf"),
+        ("random", "recipe.lr: {distribution: log_normal, mu: 1000, sigma: 1.0}", "cannot be understood (math range"),
+        ("grid", "recipe: {parameters: 5}", "cannot be understood"),
         ("random", "model.dropout: {min: 0.5, max: 1.5}", "model.dropout=1.5 is out of range"),
     ],
 )

@@ -1,5 +1,6 @@
 """The checks of a config that its types cannot make: ranges, and what goes together."""
 
+import math
 import re
 from collections.abc import Iterable
 from operator import attrgetter
@@ -99,7 +100,7 @@ def ranges(config: TrainConfig) -> list[Range]:
         ("save_minutes", "a number of minutes above 0", config.save_minutes > 0),
         ("recipe.epochs", "1 or more", recipe.epochs >= 1),
         ("recipe.batch_size", "1 or more", recipe.batch_size >= 1),
-        ("recipe.lr", "a number above 0", recipe.lr > 0),
+        ("recipe.lr", "a number above 0", 0 < recipe.lr < math.inf),
         ("recipe.momentum", "0 <= momentum < 1", 0 <= recipe.momentum < 1),
         ("recipe.weight_decay", "0 or more", recipe.weight_decay >= 0),
         ("recipe.num_drops", "0 or more", recipe.num_drops >= 0),

@@ -46,6 +46,8 @@ def check_file(file: Path) -> list[str]:
         check_points(commands)
     except UserError as error:
         raise UserError(f"{file}: {error}") from error
+    except (ArithmeticError, RecursionError, TypeError, ValueError) as error:  # of YAML's values, as a 13th month
+        raise UserError(f"{file}: cannot be understood ({first_line(error)}); mend its parameters.") from error
     return [shlex.join(command) for command in commands]
 
 
@@ -120,7 +122,7 @@ def ends(name: str, parameter: dict[str, Any]) -> list[float]:
     if None in bounds:
         raise UserError(f"parameter {name} has no values; allowed: value, values, min and max, mu and sigma (normal).")
     for bound in bounds:
-        if type(bound) not in (int, float):
+        if type(bound) not in (int, float) or not math.isfinite(bound):
             raise UserError(f"parameter {name} has the bound {bound}, to YAML no number; write 1.0e-4, not 1e-4.")
     if normal:
         middle, reach = bounds[0], NORMAL_SIGMAS * bounds[1]

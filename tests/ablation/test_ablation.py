@@ -173,6 +173,7 @@ def test_a_gpu_is_not_estimated_by_a_cpu() -> None:
         (["overrides='recipe.lrr=3'"], "recipe.lrr is no setting of this command"),
         (["hydra/launcher=sluurm"], "hydra/launcher=sluurm does not exist; allowed: "),
         (["hydra/launcher=ray"], "hydra/launcher=ray needs a plugin of Hydra's; type: pip install hydra-ray-launcher"),
+        (["overrides='a b'"], "Error parsing override 'a'; missing EQUAL"),
         (["data=imagnet"], "data=imagnet does not exist"),
         (["data.root=/x"], "data.root=/x is a setting of train.py; type overrides='data.root=/x'"),
         (["multiply_adds_per_second=0"], "multiply_adds_per_second=0.0 is no speed"),

@@ -191,6 +191,8 @@ def has_ended(pid: str) -> bool:
         (["hydra.launcher.gpus=-1"], THREE, "hydra.launcher.gpus=-1 is unknown"),
         (["hydra.launcher.cpu_slots=0"], THREE, "hydra.launcher.cpu_slots=0 is no count; allowed: auto, or 1 or more."),
         (["hydra.launcher.slots=2"], THREE, "hydra.launcher.slots"),
+        (["trainer.devices=auto"], THREE, "trainer.devices=auto is no count; allowed: 1 or more (trainer.devices=1)"),
+        (["trainer.devices=0"], THREE, "trainer.devices=0 is no count"),
         (["trainer.devices=1,4"], THREE, "trainer.devices=4 asks for more than the 3 GPU(s) of hydra/launcher=local"),
         (["trainer.accelerator=gpu"], NONE, "trainer.devices=1 asks for more than the 0 GPU(s)"),
         (

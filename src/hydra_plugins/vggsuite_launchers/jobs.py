@@ -71,9 +71,15 @@ def make_job(
     folder: Path | None,
     trainer: Mapping[str, Any],
 ) -> Job:
-    """The job of a command whose config asks Lightning's Trainer for this; one without a trainer computes on the
-    CPU."""
+    """The job of a command whose config asks Lightning's Trainer for this; one without a trainer computes on the CPU.
+
+    Raises:
+        UserError: for numbers of devices or nodes that are none.
+    """
     wanted: dict[str, Any] = {"accelerator": "cpu", "devices": 1, "num_nodes": 1} | dict(trainer)
+    for count in ("devices", "num_nodes"):
+        if type(wanted[count]) is not int or wanted[count] < 1:
+            raise UserError(f"trainer.{count}={wanted[count]} is no count; allowed: 1 or more (trainer.{count}=1).")
     return Job(number, name, script, words, folder, wanted["accelerator"], wanted["devices"], wanted["num_nodes"])
 
 

@@ -117,10 +117,11 @@ def wandb_logger(chosen: dict[str, Any], folder: Path, settings: dict[str, Any])
     try:
         logger: WandbLogger = instantiate(chosen, **identity, _convert_="all")
         swept = set(logger.experiment.config.keys())
-    except wandb.errors.UsageError as error:
+    except (wandb.errors.UsageError, ValueError) as error:  # no key; an environment variable of W&B's out of range
+        told = " ".join(str(error).split())
         raise UserError(
-            f"logger=wandb could not start ({str(error).splitlines()[0]}); type `wandb login` once, or log to this "
-            "machine with logger.offline=true."
+            f"logger=wandb could not start ({told}); type `wandb login` once, or log to this machine with "
+            "logger.offline=true."
         ) from error
     logger.log_hyperparams({name: value for name, value in settings.items() if name not in swept})
     return logger
