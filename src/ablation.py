@@ -17,22 +17,21 @@ from vggsuite.results.record import find_records
 @hydra.main(config_path="../conf", config_name="ablation", version_base="1.3")
 def main(cfg: DictConfig) -> None:
     chosen = HydraConfig.get()
-    choices: dict[str, str] = chosen.runtime.choices
     with cli.user_errors():
         with cli.composing():  # the overrides name the tables' folder
             config = to_config(cfg, AblationConfig)
         check_settings(config)
         tables = table_numbers("tables", config.tables)
-        tasks = tasks_of(tables, config, data=choices["data"], typed=chosen.overrides.task)
+        tasks = tasks_of(tables, config, data=chosen.runtime.choices["data"], typed=chosen.overrides.task)
         if config.dry_run:
             from vggsuite.ablation.plan import plan  # only now: it needs torch
 
             records = list(find_records(Path(config.paths.runs)).values())
-            away, assumed = choices["hydra/launcher"] == "slurm", config.multiply_adds_per_second
+            away, assumed = chosen.runtime.choices["hydra/launcher"] == "slurm", config.multiply_adds_per_second
             print(plan(tasks, records, on_cluster=away, assumed=assumed))
             return
         with cli.user_errors():  # the tables are printed all the same
-            run_stages(tasks, make_launcher(choices["hydra/launcher"], chosen.launcher))
+            run_stages(tasks, make_launcher(chosen.runtime.choices["hydra/launcher"], chosen.launcher))
         print_tables(config, tables)
 
 
