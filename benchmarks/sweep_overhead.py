@@ -50,18 +50,18 @@ def by_shell(settings: list[str], num_runs: int, folder: Path) -> None:
         run(*TRAIN, *settings, f"seed={seed}")
 
 
-def by_launcher(*launcher: str) -> Way:
+def by_launcher(*launcher: str, environment: Environment | None = None) -> Way:
     """The way of a multirun with a launcher."""
 
     def make(settings: list[str], num_runs: int, folder: Path) -> None:
-        run(*TRAIN, "--multirun", *launcher, *settings, f"seed={','.join(map(str, range(num_runs)))}")
+        seeds = ",".join(map(str, range(num_runs)))
+        run(*TRAIN, "--multirun", *launcher, *settings, f"seed={seeds}", environment=environment)
 
     return make
 
 
 def by_agent(settings: list[str], num_runs: int, folder: Path) -> None:
     """By `wandb sweep` and `wandb agent`."""
-    sys.path.append(str(PROJECT_ROOT))
     from tests.wandb_stub import ENTITY, PROJECT, WandbStub
 
     sweep = yaml.safe_load((PROJECT_ROOT / "sweeps/depth.yaml").read_text())
@@ -80,14 +80,12 @@ def by_agent(settings: list[str], num_runs: int, folder: Path) -> None:
 
 def by_slurm(settings: list[str], num_runs: int, folder: Path) -> None:
     """By hydra/launcher=slurm, as many at a time as there are cores."""
-    sys.path.append(str(PROJECT_ROOT))
     from tests.slurm.cluster import slurm_cluster
 
     launcher = [f"array_parallelism={cpu_count()}", "cpus_per_task=1", "poll_seconds=1"]
     words = ["hydra/launcher=slurm", *(f"hydra.launcher.{word}" for word in launcher)]
     with slurm_cluster(folder) as cluster:
-        by = [*TRAIN, "--multirun", *words, *settings, f"seed={','.join(map(str, range(num_runs)))}"]
-        run(*by, environment=cluster.environment)
+        by_launcher(*words, environment=cluster.environment)(settings, num_runs, folder)
 
 
 def seconds(name: str, way: Way, num_runs: int) -> float:
@@ -119,10 +117,11 @@ def ways() -> dict[str, tuple[Way, int]]:
 
 def overheads(num_runs: int) -> str:
     """The table of all ways."""
-    taken = {name: seconds(name, way, num_runs) for name, (way, _) in ways().items()}
+    found = ways()
+    taken = {name: seconds(name, way, num_runs) for name, (way, _) in found.items()}
     shell = taken[SHELL] / num_runs
     rows = []
-    for name, (_, at_once) in ways().items():
+    for name, (_, at_once) in found.items():
         each = taken[name] / num_runs
         more = f"{each - shell:+.2f}" if at_once == 1 else ""
         rows.append([name, at_once, f"{taken[name]:.0f}", f"{each:.2f}", more, f"{shell / each:.2f}"])
@@ -162,6 +161,7 @@ def main() -> None:
     parser = arguments_parser(__doc__, rounds=5)
     parser.add_argument("--runs", type=int, default=32)
     arguments = parser.parse_args()
+    sys.path.append(str(PROJECT_ROOT))  # of the tests' stub and cluster
     parts = {
         "# Sweeps": lambda: setting(packages=("hydra-core", "wandb", "submitit")),
         "## To start": lambda: starts(arguments.rounds),

@@ -34,9 +34,14 @@ TINY = (
 
 @pytest.fixture(autouse=True)
 def started_by_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests do not take themselves for what SLURM or torchrun started, whose jobs they might queue again."""
+    """Tests do not take themselves for what SLURM or torchrun started, whose jobs they might queue again, nor for an
+    offline run of W&B's, which leaves its mode in the environment."""
     for name in os.environ:
-        if name.startswith(("SLURM_", "TORCHELASTIC_", "LOCAL_")) or name in ("RANK", "WORLD_SIZE", "NODE_RANK"):
+        if name.startswith(("SLURM_", "TORCHELASTIC_", "LOCAL_", "WANDB_")) or name in (
+            "RANK",
+            "WORLD_SIZE",
+            "NODE_RANK",
+        ):
             monkeypatch.delenv(name)
 
 

@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 from hydra import compose
-from hydra.core.hydra_config import HydraConfig
 
 from vggsuite.checks import validate
-from vggsuite.config import FuseConfig, TrainConfig, to_config
+from vggsuite.config import FuseConfig, TrainConfig, compose_command, to_config
 from vggsuite.data.scale import parse_scale, parse_test_scales
 from vggsuite.errors import UserError
 from vggsuite.naming import variant_of
@@ -26,9 +25,8 @@ EXPERIMENTS = sorted(
 
 def composed(*overrides: str) -> TrainConfig:
     """The typed config of these overrides."""
-    cfg = compose("train", list(overrides), return_hydra_config=True)
-    HydraConfig.instance().set_config(cfg)
-    return to_config(compose("train", list(overrides)), TrainConfig)
+    cfg, _ = compose_command("train", overrides)
+    return to_config(cfg, TrainConfig)
 
 
 @pytest.mark.parametrize("data", ["digits", "imagenet"])

@@ -4,13 +4,16 @@ Types and words are checked by Hydra while it composes, before any job of a swee
 ranges and what goes together.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
 
+from hydra import compose
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING, DictConfig, OmegaConf
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import MISSING, DictConfig, OmegaConf, open_dict
 
 from vggsuite.errors import UserError
 from vggsuite.naming import experiment_name, variant_of, variant_of_text
@@ -260,6 +263,28 @@ def to_config(cfg: DictConfig, schema: type[Config]) -> Config:
     assert isinstance(config, schema)
     refuse_unknown(config)
     return config
+
+
+def compose_command(name: str, words: Sequence[str]) -> tuple[DictConfig, str]:
+    """The config, resolved, that an entry point makes of the words on its command line, and the folder that Hydra gives
+    it; where Hydra is initialised with conf/.
+
+    Args:
+        name: of the entry point's primary file.
+        words: what follows the program's name.
+    """
+    cfg = compose(name, list(words), return_hydra_config=True)
+    HydraConfig.instance().set_config(cfg)  # by which names are resolved
+    folder = str(cfg.hydra.run.dir)
+    with open_dict(cfg):
+        del cfg["hydra"]
+    OmegaConf.resolve(cfg)
+    return cfg, folder
+
+
+def uses_wandb(logger: dict[str, Any]) -> bool:
+    """Whether the logger that these settings describe is W&B's."""
+    return str(logger.get("_target_", "")).endswith("WandbLogger")
 
 
 def refuse_unknown(config: Any, path: str = "") -> None:

@@ -11,13 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hydra import compose, initialize_config_dir
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import open_dict
+from hydra import initialize_config_dir
 
 from vggsuite import cli
 from vggsuite.checks import validate
-from vggsuite.config import PROJECT_ROOT, TrainConfig, register, to_config
+from vggsuite.config import PROJECT_ROOT, TrainConfig, compose_command, register, to_config, uses_wandb
 from vggsuite.errors import UserError, first_line
 
 # No early_terminate: W&B ends such a run with the signal of a preemption, after which it is resumed.
@@ -170,7 +168,7 @@ def check_points(commands: Iterable[list[str]]) -> None:
                 with cli.composing():
                     config = composed(words)
                 validate(config)
-                if not config.logger.get("_target_", "").endswith("WandbLogger"):
+                if not uses_wandb(config.logger):
                     raise UserError("W&B would see nothing of the run; write - logger=wandb as a word of command.")
             except UserError as error:
                 raise UserError(f"point {shlex.join(words)}: {error}") from error
@@ -178,10 +176,7 @@ def check_points(commands: Iterable[list[str]]) -> None:
 
 def composed(words: list[str]) -> TrainConfig:
     """The config that `words` after the program's name make."""
-    cfg = compose("train", words, return_hydra_config=True)
-    HydraConfig.instance().set_config(cfg)
-    with open_dict(cfg):
-        del cfg["hydra"]
+    cfg, _ = compose_command("train", words)
     return to_config(cfg, TrainConfig)
 
 

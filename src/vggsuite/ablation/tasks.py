@@ -7,13 +7,11 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from hydra import compose
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig
 
 from vggsuite import cli
 from vggsuite.checks import validate
-from vggsuite.config import AblationConfig, FuseConfig, Layers, TrainConfig, to_config
+from vggsuite.config import AblationConfig, FuseConfig, Layers, TrainConfig, compose_command, to_config
 from vggsuite.errors import UserError
 from vggsuite.evaluation.members import find_members, finished_fusion, fusion_folder
 from vggsuite.evaluation.settings import finished, protocol_of, settle
@@ -163,12 +161,7 @@ def make_task(script: str, experiment: str, seed: int, own: Sequence[str], overr
         told = [f"overrides={quoted(shlex.join(overrides))}"] if overrides else []
         words = [*own, *(word for word in overrides if word.startswith(PASSED_ON)), *told]
     with cli.composing():
-        cfg = compose(Path(script).stem, words, return_hydra_config=True)
-        HydraConfig.instance().set_config(cfg)  # by which names are resolved
-        folder = str(cfg.hydra.run.dir)
-        with open_dict(cfg):
-            del cfg["hydra"]
-        OmegaConf.resolve(cfg)
+        cfg, folder = compose_command(Path(script).stem, words)
     match script:
         case "train.py":
             makes, needs = of_training(cfg, folder)
@@ -216,7 +209,7 @@ def is_evaluated(cfg: DictConfig, words: Sequence[str]) -> bool:
 
 def is_fused(config: FuseConfig) -> bool:
     try:
-        members = find_members(config)
+        members = list(find_members(config).values())
     except UserError:  # some are still to be made
         return False
-    return finished_fusion(fusion_folder(config, list(members.values())), list(members.values())) is not None
+    return finished_fusion(fusion_folder(config, members), members) is not None

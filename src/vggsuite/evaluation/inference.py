@@ -1,5 +1,6 @@
 """Forward passes over a data set: batches of one shape, on one device or several, saved shard by shard."""
 
+import logging
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -103,6 +104,7 @@ def run(task: Task, devices: Sequence[torch.device]) -> None:
     if len(devices) == 1:
         work(0, task, shards, devices)
         return
+    logging.getLogger(spawn.__module__).setLevel(logging.ERROR)  # silent when one that fails ends the others
     try:
         spawn(work, args=(task, shards, devices), nprocs=len(devices))
     except ProcessRaisedException as error:

@@ -15,7 +15,7 @@ from hydra.utils import instantiate
 from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
 
 from vggsuite.cli import SWEEP
-from vggsuite.config import TrainConfig
+from vggsuite.config import TrainConfig, uses_wandb
 from vggsuite.errors import UserError
 from vggsuite.files import write_atomically
 from vggsuite.naming import slug
@@ -65,7 +65,7 @@ def loggers(
     """
     where: list[Logger] = [csv_logger(folder, num_steps)]
     if chosen and is_first_process():
-        where += other_logger(chosen, folder, settings, num_steps)
+        where.append(other_logger(chosen, folder, settings, num_steps))
     exit_code = 1
     try:
         yield where
@@ -95,13 +95,13 @@ def csv_logger(folder: Path, num_steps: int) -> CSVLogger:
     return logger
 
 
-def other_logger(chosen: dict[str, Any], folder: Path, settings: dict[str, Any], num_steps: int) -> list[Logger]:
+def other_logger(chosen: dict[str, Any], folder: Path, settings: dict[str, Any], num_steps: int) -> Logger:
     """The logger that `chosen` describes, told the run's settings."""
     if uses_wandb(chosen):
-        return [wandb_logger(chosen, folder, settings)]
-    logger = instantiate(chosen, purge_step=num_steps or None, _convert_="all")
+        return wandb_logger(chosen, folder, settings)
+    logger: Logger = instantiate(chosen, purge_step=num_steps or None, _convert_="all")
     logger.log_hyperparams(settings)
-    return [logger]
+    return logger
 
 
 def wandb_logger(chosen: dict[str, Any], folder: Path, settings: dict[str, Any]) -> WandbLogger:
@@ -148,14 +148,9 @@ def log_record(where: Sequence[Logger], record: Record, folder: Path) -> None:
             run.log_artifact(artifact)
 
 
-def uses_wandb(chosen: dict[str, Any]) -> bool:
-    """Whether the logger that `chosen` describes is W&B's."""
-    return bool(chosen) and chosen["_target_"].endswith("WandbLogger")
-
-
 def report_finished(config: TrainConfig, folder: Path) -> None:
-    """Tell a W&B sweep that asks for a run which has finished before what came of it."""
-    if SWEEP in os.environ and uses_wandb(config.logger):
+    """Tell the W&B sweep that asks for a run which has finished before what came of it."""
+    if uses_wandb(config.logger):
         logger = wandb_logger(config.logger, folder, leaves(asdict(config)))
         record = read_record(folder)
         logger.experiment.summary["val/top1_error"] = record.selection["top1_error"]
