@@ -29,6 +29,7 @@ from torch.nn import functional as F
 
 from measure import arguments_parser, clock, ratio, report, resident_peak, rounds, setting, table
 from vggsuite.config import PROJECT_ROOT, Decoder
+from vggsuite.data.datasets import WholeImages
 from vggsuite.data.preprocessing import Preprocessing
 from vggsuite.data.samples import Files, Samples
 from vggsuite.evaluation import inference
@@ -58,9 +59,9 @@ def net_d() -> VGG:
 def by_protocol(method: Method, precision: Precision, device: torch.device) -> Way:
     """The suite's own way, the weights converted beforehand."""
     net, preprocessing = net_d(), Preprocessing(**PREPROCESSINGS["paper"]).to(device)
-    protocol = Protocol(method, (SIDE,), flip=True, precision=precision)
-    inference.prepare(net, protocol, device)
-    return lambda pixels: inference.predict(net, preprocessing, protocol, pixels)
+    forward = inference.Posteriors(Protocol(method, (SIDE,), flip=True, precision=precision))
+    inference.prepare(net, forward, device)
+    return lambda pixels: inference.predict(net, preprocessing, forward, pixels)
 
 
 def textbook(device: torch.device, *, autocast: bool = False) -> Way:
@@ -170,10 +171,11 @@ def bucket_table(count: int, device: torch.device) -> str:
     preprocessing = Preprocessing(**PREPROCESSINGS["paper"])
     rows = []
     for name, net, side, copies in (("D", net_d(), 256, 1), ("D of the digits", net_of_digits(), 55, 16)):
-        protocol = Protocol(Method.dense, (side,), flip=False)
+        forward = inference.Posteriors(Protocol(Method.dense, (side,), flip=False))
         for mix, sizes in MIXES.items():
             with tempfile.TemporaryDirectory() as home:
                 samples = write_images(Path(home) / "images", sizes * copies)
+                images = WholeImages(samples, side=side, decoder=Decoder.turbo)
                 calls: dict[str, Callable[[], object]] = {}
                 for way, batch_size in (("one at a time", 1), ("by shape", 64)):
                     folder = Path(home) / way
@@ -181,13 +183,12 @@ def bucket_table(count: int, device: torch.device) -> str:
                     task = inference.Task(
                         net,
                         preprocessing,
-                        samples,
+                        forward,
+                        images,
                         sizes * copies,
-                        protocol,
                         batch_size,
                         1000,
                         0,
-                        Decoder.turbo,
                         folder,
                     )
                     calls[way] = functools.partial(run_afresh, task, device)

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from vggsuite.evaluation.dense import dense_posteriors, score_map
-from vggsuite.evaluation.inference import prepare
+from vggsuite.evaluation.inference import Posteriors, prepare
 from vggsuite.models.initialisation import draw_weights
 from vggsuite.models.vgg import VGG
 from vggsuite.protocol import Average, Method, Protocol
@@ -90,6 +90,6 @@ def test_ceil_mode_adds_a_place_where_the_side_is_no_multiple_of_the_stride() ->
     net, images = make_net(crop=32, num_pools=3), torch.randn(1, 3, 40, 52)
     shapes = []
     for ceil_mode in (False, True):
-        prepare(net, Protocol(Method.dense, (40,), flip=False, ceil_mode=ceil_mode), torch.device("cpu"))
+        prepare(net, Posteriors(Protocol(Method.dense, (40,), flip=False, ceil_mode=ceil_mode)), torch.device("cpu"))
         shapes.append(score_map(net, images).shape[2:])
     assert shapes == [(2, 3), (2, 4)]

@@ -17,7 +17,7 @@ from tests.evaluation.conftest import MEAN, MakeEvaluator, make_net, noise, temp
 from vggsuite.data.layouts import ImageSet
 from vggsuite.data.preprocessing import Preprocessing
 from vggsuite.evaluation import inference
-from vggsuite.evaluation.inference import posteriors, predict, prepare
+from vggsuite.evaluation.inference import Posteriors, predict, prepare, vectors
 from vggsuite.models.vgg import VGG
 from vggsuite.protocol import Method, Precision, Protocol
 from vggsuite.results.predictions import load_posteriors, load_truth
@@ -27,7 +27,7 @@ CROPS = (Method.multi_crop, Method.ten_crop, Method.centre_crop)
 
 @torch.inference_mode()
 def averaged(net: VGG, images: Tensor, method: Method, *, flip: bool = True) -> Tensor:
-    return posteriors(net, images, Protocol(method, (0,), flip=flip))
+    return vectors(net, images, Posteriors(Protocol(method, (0,), flip=flip)))
 
 
 @pytest.mark.parametrize("method", [Method.dense, *CROPS])
@@ -59,8 +59,8 @@ def test_bf16_is_near_fp32() -> None:
     found = {}
     for precision in (Precision.fp32, Precision.bf16):
         net, protocol = make_net(), Protocol(Method.dense, (40,), flip=True, precision=precision)
-        prepare(net, protocol, torch.device("cpu"))
-        found[precision] = predict(net, Preprocessing(MEAN), protocol, pixels)
+        prepare(net, Posteriors(protocol), torch.device("cpu"))
+        found[precision] = predict(net, Preprocessing(MEAN), Posteriors(protocol), pixels)
     assert found[Precision.bf16].dtype == torch.float32
     assert torch.allclose(found[Precision.bf16], found[Precision.fp32], atol=0.1)
     assert not torch.equal(found[Precision.bf16], found[Precision.fp32])
@@ -69,8 +69,10 @@ def test_bf16_is_near_fp32() -> None:
 def test_scores_that_are_no_numbers_are_no_prediction() -> None:
     net = make_net()
     nn.init.constant_(net.classifier[6].weight, torch.nan)  # type: ignore[arg-type]
-    with pytest.raises(RuntimeError, match="no finite posteriors"):
-        predict(net, Preprocessing(MEAN), Protocol(Method.dense, (40,), flip=False), torch.zeros(1, 3, 40, 40))
+    with pytest.raises(RuntimeError, match="is not finite"):
+        predict(
+            net, Preprocessing(MEAN), Posteriors(Protocol(Method.dense, (40,), flip=False)), torch.zeros(1, 3, 40, 40)
+        )
 
 
 @pytest.mark.parametrize("changes", [{"batch_size": 1}, {"batch_size": 1000}, {"shard_size": 2}, {"num_workers": 2}])
@@ -115,9 +117,9 @@ def test_an_image_in_two_shards_counts_once(tmp_path: Path) -> None:
 def test_rounded_weights_are_not_passed_off_as_fp32() -> None:
     net = make_net()
     for precision in (Precision.bf16, Precision.bf16):
-        prepare(net, Protocol(Method.dense, (40,), flip=True, precision=precision), torch.device("cpu"))
+        prepare(net, Posteriors(Protocol(Method.dense, (40,), flip=True, precision=precision)), torch.device("cpu"))
     with pytest.raises(ValueError, match="load them anew for fp32"):
-        prepare(net, Protocol(Method.dense, (40,), flip=True), torch.device("cpu"))
+        prepare(net, Posteriors(Protocol(Method.dense, (40,), flip=True)), torch.device("cpu"))
 
 
 # A straightforward second implementation, on torchvision's own net and transforms.

@@ -71,16 +71,27 @@ def fill(
 
 
 class WholeImages(Dataset[tuple[Tensor, int]]):
-    """Each whole image at test scale `side`: (uint8 pixels [height, width, 3], index)."""
+    """Each whole image, or what `boxes` leave of it, at test scale `side`: (uint8 pixels [height, width, 3], index).
 
-    def __init__(self, samples: Samples, *, side: int, decoder: Decoder) -> None:
-        self.samples, self.side, self.decoder = samples, side, decoder
+    Args:
+        samples: the images.
+        side: Q.
+        decoder: of the images.
+        boxes: int [N, 4] in pixels of the image: left, top, right and bottom, the latter two not included.
+    """
+
+    def __init__(self, samples: Samples, *, side: int, decoder: Decoder, boxes: np.ndarray | None = None) -> None:
+        self.samples, self.side, self.decoder, self.boxes = samples, side, decoder, boxes
 
     def __len__(self) -> int:
         return len(self.samples)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        pixels, _ = read_view(self.samples, index, self.decoder, partial(views.whole_view, side=self.side))
+        if self.boxes is None:
+            choose: Choose = partial(views.whole_view, side=self.side)
+        else:
+            choose = partial(views.box_view, box=self.boxes[index].tolist(), side=self.side)
+        pixels, _ = read_view(self.samples, index, self.decoder, choose)
         return torch.from_numpy(pixels), index
 
 

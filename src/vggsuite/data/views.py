@@ -1,5 +1,6 @@
 """What a net sees of an image: pure functions from an image's size and numbers to the rectangle to be resampled."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -52,6 +53,12 @@ def whole_view(width: int, height: int, side: int) -> View:
     """The whole image at smallest side `side`."""
     size = rescaled_size(width, height, side)
     return View(0, 0, width, height, size, reduction(width, height, side))
+
+
+def box_view(width: int, height: int, box: Sequence[int], side: int) -> View:
+    """What lies in `box`, (left, top, right, bottom), of the image, at smallest side `side`."""
+    left, top, right, bottom = box
+    return View(left, top, right - left, bottom - top, rescaled_size(right - left, bottom - top, side), reduction=1)
 
 
 def centre_view(width: int, height: int, side: int, crop: int) -> View:

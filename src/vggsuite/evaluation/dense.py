@@ -4,7 +4,7 @@ A convolution of the map's size is a matrix product with every patch of that siz
 FC layers stay the layers that they are, with their own weights, and act on all patches at once.
 """
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from vggsuite.models.vgg import VGG
@@ -28,6 +28,13 @@ def score_map(net: VGG, images: Tensor) -> Tensor:
     return scores.transpose(1, 2).unflatten(2, (height, width))
 
 
+def penultimate(net: VGG, images: Tensor, *, relu: bool = True) -> Tensor:
+    """What the second FC layer says of each place, before its ReLU or after it: [N, places, 4096] of whole images
+    [N, 3, H, W]. `net` must be in eval mode."""
+    hidden: Tensor = net.classifier[: -1 if relu else 4](patches(net.features(images), net.map_side))
+    return hidden
+
+
 def dense_posteriors(net: VGG, images: Tensor, average: Average = Average.scores) -> Tensor:
     """Soft-max posteriors [N, classes], float32, of whole images [N, 3, H, W].
 
@@ -36,8 +43,7 @@ def dense_posteriors(net: VGG, images: Tensor, average: Average = Average.scores
         images: preprocessed.
         average: over places, of the scores before the soft-max, or of the posteriors after it.
     """
-    *hidden_layers, last = net.classifier
-    hidden = nn.Sequential(*hidden_layers)(patches(net.features(images), net.map_side))
+    hidden, last = penultimate(net, images), net.classifier[-1]
     if average == Average.posteriors:
         return last(hidden).float().softmax(dim=-1).mean(dim=1)
     scores: Tensor = last(hidden.mean(dim=1))  # linear, so it commutes with the mean over places

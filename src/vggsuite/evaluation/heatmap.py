@@ -16,7 +16,7 @@ from vggsuite.data.views import whole_view
 from vggsuite.devices import check_devices, torch_devices
 from vggsuite.errors import UserError
 from vggsuite.evaluation.dense import score_map
-from vggsuite.evaluation.inference import DTYPES, predict, prepare
+from vggsuite.evaluation.inference import DTYPES, Posteriors, predict, prepare
 from vggsuite.evaluation.run import Subject
 from vggsuite.evaluation.subject import make_subject
 from vggsuite.naming import slug
@@ -40,7 +40,7 @@ def draw_heatmap(config: EvaluateConfig, protocol: Protocol) -> Path:
     subject = make_subject(config)
     check_devices(config.trainer)
     device = torch_devices(config.trainer)[0]
-    prepare(subject.net, protocol, device)
+    prepare(subject.net, Posteriors(protocol), device)
     subject.preprocessing.to(device)
     figure = Figure(figsize=(INCHES * len(protocol.scales), INCHES), layout="constrained")
     for axes, side in zip(figure.subplots(1, len(protocol.scales), squeeze=False)[0], protocol.scales, strict=True):
@@ -68,7 +68,7 @@ def draw_panel(axes: Axes, subject: Subject, pixels: Tensor, protocol: Protocol,
     the image's own, the posteriors above it are `protocol`'s, with the mirror image's.
     """
     net = subject.net
-    posteriors = predict(net, subject.preprocessing, protocol, pixels)[0].cpu()
+    posteriors = predict(net, subject.preprocessing, Posteriors(protocol), pixels)[0].cpu()
     names = subject.classes or [f"class {index}" for index in range(len(posteriors))]
     shown = index_of(class_name, names) if class_name else int(posteriors.argmax())
     images = subject.preprocessing(pixels).to(DTYPES[protocol.precision])

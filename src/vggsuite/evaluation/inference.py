@@ -2,6 +2,7 @@
 
 import logging
 import signal
+import typing
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -14,10 +15,8 @@ from torch.multiprocessing.spawn import ProcessRaisedException, spawn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from vggsuite.config import Decoder
 from vggsuite.data.datasets import WholeImages
 from vggsuite.data.preprocessing import Preprocessing
-from vggsuite.data.samples import Samples
 from vggsuite.data.views import rescaled_size
 from vggsuite.errors import UserError
 from vggsuite.evaluation.dense import dense_posteriors
@@ -29,34 +28,88 @@ from vggsuite.protocol import Method, Precision, Protocol
 DTYPES = {Precision.fp32: torch.float32, Precision.bf16: torch.bfloat16}
 
 
-def posteriors(net: VGG, images: Tensor, protocol: Protocol) -> Tensor:
-    """Soft-max posteriors [N, classes], float32, of preprocessed whole images [N, 3, H, W] by a protocol that has no
-    parts. All crops are cut from the images as they lie on the device.
-    """
-    views = with_mirrored(images) if protocol.flip else images
-    if protocol.method == Method.dense:
-        each = dense_posteriors(net, views, protocol.average)
-    else:
+class Forward(typing.Protocol):
+    """What is computed of an image at one scale: one vector, averaged with its mirror image's where it flips."""
+
+    @property
+    def name(self) -> str:
+        """What it is called while it runs."""
+
+    @property
+    def side(self) -> int:
+        """Q."""
+
+    @property
+    def flip(self) -> bool: ...
+
+    @property
+    def precision(self) -> Precision: ...
+
+    @property
+    def ceil_mode(self) -> bool: ...
+
+    @property
+    def whole(self) -> bool:
+        """Whether the net sees whole images, or crops of them."""
+
+    def __call__(self, net: VGG, images: Tensor) -> Tensor:
+        """Vectors [N, D] of preprocessed whole images [N, 3, H, W]."""
+
+
+@dataclass(frozen=True)
+class Posteriors:
+    """The soft-max posteriors of the classes, by a protocol that has no parts. All crops are cut from the images as
+    they lie on the device."""
+
+    protocol: Protocol
+
+    @property
+    def name(self) -> str:
+        return self.protocol.name
+
+    @property
+    def side(self) -> int:
+        (side,) = self.protocol.scales
+        return side
+
+    @property
+    def flip(self) -> bool:
+        return self.protocol.flip
+
+    @property
+    def precision(self) -> Precision:
+        return self.protocol.precision
+
+    @property
+    def ceil_mode(self) -> bool:
+        return self.protocol.ceil_mode
+
+    @property
+    def whole(self) -> bool:
+        return self.protocol.method == Method.dense
+
+    def __call__(self, net: VGG, images: Tensor) -> Tensor:
+        if self.whole:
+            return dense_posteriors(net, images, self.protocol.average)
         height, width = images.shape[2:]
-        places = corners(protocol.method, height=height, width=width, crop=net.crop)
-        scores = [net(crop_at(views, corner, net.crop)) for corner in places]
-        each = torch.stack(scores).float().softmax(dim=-1).mean(dim=0)
-    return each.unflatten(0, (-1, len(images))).mean(dim=0)
+        places = corners(self.protocol.method, height=height, width=width, crop=net.crop)
+        scores = [net(crop_at(images, corner, net.crop)) for corner in places]
+        return torch.stack(scores).float().softmax(dim=-1).mean(dim=0)
 
 
-def prepare(net: VGG, protocol: Protocol, device: torch.device) -> None:
-    """Put the net on its device in eval mode, its weights converted once to the protocol's precision: an autocast
+def prepare(net: VGG, forward: Forward, device: torch.device) -> None:
+    """Put the net on its device in eval mode, its weights converted once to its precision: an autocast
     would convert all of them again in every call.
 
     Raises:
         ValueError: for a net that was converted to less before.
     """
-    if net.classifier[-1].weight.dtype == torch.bfloat16 and protocol.precision == Precision.fp32:
+    if net.classifier[-1].weight.dtype == torch.bfloat16 and forward.precision == Precision.fp32:
         raise ValueError("this net's weights were rounded to bf16 before; load them anew for fp32")
-    net.to(device, DTYPES[protocol.precision]).to(memory_format=torch.channels_last).eval()
+    net.to(device, DTYPES[forward.precision]).to(memory_format=torch.channels_last).eval()
     for layer in net.features:
         if isinstance(layer, torch.nn.MaxPool2d):
-            layer.ceil_mode = protocol.ceil_mode
+            layer.ceil_mode = forward.ceil_mode
 
 
 @dataclass(frozen=True)
@@ -66,41 +119,33 @@ class Task:
     Attributes:
         net: with its weights.
         preprocessing: of its pixels.
-        samples: the images of the data set.
-        sizes: the native (width, height) of each.
-        protocol: one without parts.
+        forward: what is computed.
+        images: the images, and what of each is seen.
+        sizes: the native (width, height) of that.
         batch_size: how many crops' worth of pixels the net is given at a time.
         shard_size: how many images are saved at a time.
         num_workers: processes that read images, for each device.
-        decoder: of the images.
         folder: of the shards.
     """
 
     net: VGG
     preprocessing: Preprocessing
-    samples: Samples
+    forward: Forward
+    images: WholeImages
     sizes: Sequence[tuple[int, int]]
-    protocol: Protocol
     batch_size: int
     shard_size: int
     num_workers: int
-    decoder: Decoder
     folder: Path
-
-    @property
-    def side(self) -> int:
-        """Q."""
-        (side,) = self.protocol.scales
-        return side
 
 
 def run(task: Task, devices: Sequence[torch.device]) -> None:
-    """Save the predictions of every image that the shards in `task.folder` lack yet.
+    """Save the vector of every image that the shards in `task.folder` lack yet.
 
     Each device works in a process of its own where there are several.
     """
-    batches = shape_batches(task, sorted(set(range(len(task.samples))) - saved_images(task.folder)))
-    shards = group(batches, min(task.shard_size, -(-len(task.samples) // len(devices))))
+    batches = shape_batches(task, sorted(set(range(len(task.images))) - saved_images(task.folder)))
+    shards = group(batches, min(task.shard_size, -(-len(task.images) // len(devices))))
     if len(devices) == 1:
         work(0, task, shards, devices)
         return
@@ -128,11 +173,11 @@ def shape_batches(task: Task, indices: Sequence[int]) -> list[list[int]]:
     each as `task.batch_size` crops have pixels."""
     shapes: dict[tuple[int, int], list[int]] = {}
     for index in indices:
-        shapes.setdefault(rescaled_size(*task.sizes[index], task.side), []).append(index)
+        shapes.setdefault(rescaled_size(*task.sizes[index], task.forward.side), []).append(index)
     batches = []
     for (width, height), alike in shapes.items():
-        pixels = task.net.crop**2 if task.protocol.method != Method.dense else width * height
-        count = max(1, task.batch_size * task.net.crop**2 // (pixels * (1 + task.protocol.flip)))
+        pixels = width * height if task.forward.whole else task.net.crop**2
+        count = max(1, task.batch_size * task.net.crop**2 // (pixels * (1 + task.forward.flip)))
         batches += [alike[start : start + count] for start in range(0, len(alike), count)]
     return batches
 
@@ -160,49 +205,56 @@ def work(rank: int, task: Task, shards: Sequence[Sequence[list[int]]], devices: 
         torch.backends.cudnn.allow_tf32 = False  # fp32 is fp32 on every device
     elif len(devices) > 1:
         torch.set_num_threads(max(1, torch.get_num_threads() // len(devices)))
-    prepare(task.net, task.protocol, device)
+    prepare(task.net, task.forward, device)
     task.preprocessing.to(device)
     ours = shards[rank :: len(devices)]
     batches = [batch for shard in ours for batch in shard]
     loader = DataLoader(
-        WholeImages(task.samples, side=task.side, decoder=task.decoder),
+        task.images,
         batch_sampler=batches,
         num_workers=task.num_workers,
         pin_memory=device.type == "cuda",
     )
     total = sum(map(len, batches))
-    with tqdm(total=total, unit="image", desc=task.protocol.name, disable=None if rank == 0 else True) as bar:
+    with tqdm(total=total, unit="image", desc=task.forward.name, disable=None if rank == 0 else True) as bar:
         loaded = iter(loader)
         for shard in ours:
             found = []
             for pixels, indices in islice(loaded, len(shard)):
                 pixels = pixels.permute(0, 3, 1, 2).to(device, non_blocking=True)
-                found.append(predict(task.net, task.preprocessing, task.protocol, pixels).cpu())
+                found.append(predict(task.net, task.preprocessing, task.forward, pixels).cpu())
                 bar.update(len(indices))
             save_shard(task.folder, torch.cat(found), [index for batch in shard for index in batch])
 
 
+def vectors(net: VGG, images: Tensor, forward: Forward) -> Tensor:
+    """Vectors [N, D] of preprocessed images [N, 3, H, W], each the mean with its mirror image's where that is asked
+    for."""
+    each = forward(net, with_mirrored(images) if forward.flip else images)
+    return each.unflatten(0, (-1, len(images))).mean(dim=0)
+
+
 @torch.inference_mode()
-def predict(net: VGG, preprocessing: Preprocessing, protocol: Protocol, pixels: Tensor) -> Tensor:
-    """Posteriors [N, classes], float32, of uint8 images [N, 3, H, W] on the device that the net was prepared for.
+def predict(net: VGG, preprocessing: Preprocessing, forward: Forward, pixels: Tensor) -> Tensor:
+    """Vectors [N, D], float32, of uint8 images [N, 3, H, W] on the device that the net was prepared for.
 
     Raises:
         RuntimeError: where they are no numbers.
     """
-    images = preprocessing(pixels).to(DTYPES[protocol.precision], memory_format=torch.channels_last)
-    found = posteriors(net, images, protocol)
+    images = preprocessing(pixels).to(DTYPES[forward.precision], memory_format=torch.channels_last)
+    found = vectors(net, images, forward)
     if not found.isfinite().all():
-        raise RuntimeError("an image has no finite posteriors")
+        raise RuntimeError("what was computed of an image is not finite")
     return found
 
 
 def save_shard(folder: Path, found: Tensor, indices: list[int]) -> None:
-    """Save the posteriors [N, classes] of the images at `indices`, complete or not at all."""
-    save_arrays(folder / f"shard_{min(indices):08d}.npz", indices=np.array(indices), posteriors=found.numpy())
+    """Save the vectors [N, D] of the images at `indices`, complete or not at all."""
+    save_arrays(folder / f"shard_{min(indices):08d}.npz", indices=np.array(indices), vectors=found.numpy())
 
 
 def collect(folder: Path, num_images: int) -> Tensor:
-    """The posteriors [N, classes], float32, of all shards in `folder`, in the data set's order. An image that is in two
+    """The vectors [N, D], float32, of all shards in `folder`, in the data set's order. An image that is in two
     of them (a process outlived the one that had started it) counts once.
 
     Raises:
@@ -212,4 +264,4 @@ def collect(folder: Path, num_images: int) -> Tensor:
     indices, first = np.unique(np.concatenate([shard["indices"] for shard in shards]), return_index=True)
     if not np.array_equal(indices, np.arange(num_images)):
         raise RuntimeError(f"the shards in {folder} hold {len(indices)} of {num_images} images")
-    return torch.from_numpy(np.concatenate([shard["posteriors"] for shard in shards])[first])
+    return torch.from_numpy(np.concatenate([shard["vectors"] for shard in shards])[first])

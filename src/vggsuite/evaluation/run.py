@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from vggsuite.config import PROJECT_ROOT, Decoder
+from vggsuite.data.datasets import WholeImages
 from vggsuite.data.layouts import ImageSet
 from vggsuite.data.preprocessing import Preprocessing
 from vggsuite.evaluation import inference
@@ -192,13 +193,12 @@ class Evaluator:
         return inference.Task(
             net=self.subject.net,
             preprocessing=self.subject.preprocessing,
-            samples=self.images.val,
+            forward=inference.Posteriors(protocol),
+            images=WholeImages(self.images.val, side=protocol.scales[0], decoder=self.decoder),
             sizes=self.sizes,
-            protocol=protocol,
             batch_size=self.batch_size,
             shard_size=self.shard_size,
             num_workers=self.num_workers,
-            decoder=self.decoder,
             folder=shards,
         )
 
