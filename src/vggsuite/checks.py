@@ -11,6 +11,7 @@ from vggsuite.data.scale import parse_scale
 from vggsuite.errors import UserError
 from vggsuite.models.table1 import block_kernels
 
+COUNTED = {"classes", "train", "val", "images"}  # of a data set
 NAME = re.compile(r"\w[\w.-]*")  # of a data set, which names a folder
 
 
@@ -37,10 +38,15 @@ def validate(config: TrainConfig) -> None:
         raise UserError(
             "logger.log_model=true uploads the checkpoint, which logger.offline=true rules out; allowed: either."
         )
-    unknown = set(config.data.expected) - {"classes", "train", "val"}
+    unknown = set(config.data.expected) - COUNTED
     if unknown:
-        raise UserError(f"data.expected.{unknown.pop()} is not counted; allowed: classes, train, val.")
-    if config.init.layers != Layers.none and not config.init.run:
+        raise UserError(f"data.expected.{unknown.pop()} is not counted; allowed: {', '.join(sorted(COUNTED))}.")
+    if config.init.weights is not None and (config.init.run or config.init.layers != Layers.all_but_last):
+        raise UserError(
+            f"init.weights={config.init.weights} gives all layers but the last; leave init.run out, and type "
+            "init.layers=all_but_last."
+        )
+    if config.init.layers != Layers.none and not (config.init.run or config.init.weights):
         raise UserError(
             f"init.layers={config.init.layers} needs a finished run to copy from; type init.run=<its folder>."
         )
@@ -68,6 +74,7 @@ def model_ranges(model: ModelConfig) -> list[Range]:
 
 def data_ranges(data: DataConfig) -> list[Range]:
     """The bounded settings of `data`."""
+    splits = data.splits
     return [
         ("data.name", "letters, digits, _, - and dots, first a letter or digit", NAME.fullmatch(data.name) is not None),
         ("data.crop", "1 or more pixels", data.crop >= 1),
@@ -76,6 +83,18 @@ def data_ranges(data: DataConfig) -> list[Range]:
         ("data.held_out", "a share of the training images, 0 < share < 1", 0 < data.held_out < 1),
         ("data.num_workers", "0 or more, or null", data.num_workers is None or data.num_workers >= 0),
         ("data.shuffle_window", "1 or more images", data.shuffle_window >= 1),
+        ("data.splits.number", "1 or more", splits.number >= 1),
+        ("data.splits.chosen", "0 or more, below data.splits.number", 0 <= splits.chosen < splits.number),
+        ("data.splits.seed", "0 or more", splits.seed >= 0),
+        *(
+            (f"data.splits.{name}", "1 or more, or null", getattr(splits, name) is None or getattr(splits, name) >= 1)
+            for name in ("train_per_class", "test_per_class")
+        ),
+        (
+            "data.splits.keep_per_class",
+            "2 or more, one of them to choose by, or null",
+            splits.keep_per_class is None or splits.keep_per_class >= 2,
+        ),
     ]
 
 
@@ -101,6 +120,7 @@ def ranges(config: TrainConfig) -> list[Range]:
         ("recipe.epochs", "1 or more", recipe.epochs >= 1),
         ("recipe.batch_size", "1 or more", recipe.batch_size >= 1),
         ("recipe.lr", "a number above 0", 0 < recipe.lr < math.inf),
+        ("recipe.lr_copied", "a number above 0, or null", recipe.lr_copied is None or 0 < recipe.lr_copied < math.inf),
         ("recipe.momentum", "0 <= momentum < 1", 0 <= recipe.momentum < 1),
         ("recipe.weight_decay", "0 or more", recipe.weight_decay >= 0),
         ("recipe.num_drops", "0 or more", recipe.num_drops >= 0),

@@ -21,12 +21,20 @@ from vggsuite.protocol import Average, Method, Precision
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 
-Layout = StrEnum("Layout", ["digits", "folder", "imagenet"])
+Layout = StrEnum(
+    "Layout",
+    "digits folder imagenet letters letters_voc letters_action caltech101 caltech256 voc2007 voc2012 voc2012_action",
+)
+Combine = StrEnum("Combine", ["average", "stack"])
 Decoder = StrEnum("Decoder", ["turbo", "pillow"])
 Distribution = StrEnum("Distribution", ["normal", "glorot", "kaiming"])
-Layers = StrEnum("Layers", ["none", "net_a", "all"])
+Features = StrEnum("Features", ["trained", "random", "pixels"])
+Layers = StrEnum("Layers", ["none", "net_a", "all_but_last", "all"])
+Metric = StrEnum("Metric", ["mean_class_recall", "average_precision", "average_precision_11_points"])
+Mode = StrEnum("Mode", ["svm", "finetune"])
 Padding = StrEnum("Padding", ["zeros", "replicate"])
 PreprocessingWord = StrEnum("PreprocessingWord", ["paper", "torchvision", "oxford"])
+Region = StrEnum("Region", ["image", "box"])
 Resume = StrEnum("Resume", ["auto", "never"])
 Selection = StrEnum("Selection", ["held_out", "paper"])
 
@@ -43,6 +51,21 @@ class ModelConfig:
     dropout: float = 0.5
     num_pools: int = 5
     padding: Padding = Padding.zeros
+
+
+@dataclass
+class SplitsConfig:
+    """How the images of a transfer are split. With `train_per_class`, at random: `number` times, so many training
+    images of each class, and up to `test_per_class` of its others to test on (null: all). Of the training images
+    `keep_per_class` are used (null: all), by which learning curves are drawn. A training (train.py) uses the split
+    `chosen`."""
+
+    number: int = 1
+    train_per_class: int | None = None
+    test_per_class: int | None = None
+    keep_per_class: int | None = None
+    seed: int = 0
+    chosen: int = 0
 
 
 @dataclass
@@ -63,18 +86,22 @@ class DataConfig:
     num_workers: int | None = None
     shuffle_window: int = 50_000
     expected: dict[str, int] = field(default_factory=dict)
+    splits: SplitsConfig = field(default_factory=SplitsConfig)
 
 
 @dataclass
 class InitConfig:
     """How weights start: drawn at random, then some or all layers copied from the finished run `run`, which another
-    process may take `wait` minutes to begin, and is then waited for."""
+    process may take `wait` minutes to begin, and is then waited for; or from published `weights`, whose pixels were
+    preprocessed as `preprocessing` says (null: as is known of them)."""
 
     distribution: Distribution = MISSING
     std: float = 0.01
     layers: Layers = Layers.none
     run: str | None = None
     wait: float = 0.0
+    weights: str | None = None
+    preprocessing: PreprocessingWord | None = None
 
 
 @dataclass
@@ -87,11 +114,15 @@ class FineTuneConfig:
 
 @dataclass
 class RecipeConfig:
-    """The training recipe (section 3.1)."""
+    """The training recipe (section 3.1). `freeze` names the layers that stay as they were copied: none, conv (all
+    convolutions), all_but_last, or a list ([conv1_1,fc6]); `lr_copied` is the learning rate of the other copied ones
+    (null: lr)."""
 
     epochs: int = MISSING
     batch_size: int = MISSING
     lr: float = MISSING
+    lr_copied: float | None = None
+    freeze: Any = "none"
     momentum: float = 0.9
     weight_decay: float = 5e-4
     num_drops: int = 3
@@ -196,6 +227,40 @@ class FuseConfig(OnRunsConfig):
 
 
 @dataclass
+class TransferConfig(OnRunsConfig):
+    """The root of `conf/transfer.yaml`."""
+
+    run: str | None = None
+    weights: str | None = None
+    nets: list[str] = field(default_factory=list)
+    source: str = MISSING
+    preprocessing: PreprocessingWord | None = None
+    model: ModelConfig = field(default_factory=lambda: ModelConfig(depth=0))  # of `weights`; 0: not told
+    data: DataConfig = field(default_factory=DataConfig)
+    mode: Mode = Mode.svm
+    features: Features = Features.trained
+    scales: Any = MISSING
+    combine: Combine = MISSING
+    regions: list[Region] = MISSING
+    relu: bool = True
+    flip: bool | None = None
+    metric: Metric = MISSING
+    c_grid: list[float] = MISSING
+    precision: Precision = Precision.fp32
+    batch_size: int = 64
+    shard_size: int = 1000
+    freeze: Any = "all_but_last"
+    recipe: RecipeConfig = field(default_factory=RecipeConfig)
+    trainer: dict[str, Any] = field(default_factory=dict)
+    logger: dict[str, Any] = field(default_factory=dict)
+    save_minutes: float = 10.0
+    rerun: bool = False
+    experiment: str = MISSING
+    typed: str = MISSING
+    seed: int = 0
+
+
+@dataclass
 class PackConfig:
     """The root of `conf/pack.yaml`."""
 
@@ -241,10 +306,12 @@ def register() -> None:
     OmegaConf.register_new_resolver("variant_of", variant_of, replace=True)
     OmegaConf.register_new_resolver("variant_of_text", variant_of_text, replace=True)
     OmegaConf.register_new_resolver("experiment_name", experiment_name, replace=True)
+    OmegaConf.register_new_resolver("experiment_or", lambda chosen, other: chosen or other, replace=True)
     store = ConfigStore.instance()
     store.store("train_schema", TrainConfig)
     store.store("evaluate_schema", EvaluateConfig)
     store.store("fuse_schema", FuseConfig)
+    store.store("transfer_schema", TransferConfig)
     store.store("pack_schema", PackConfig)
     store.store("table_schema", TableConfig)
     store.store("ablation_schema", AblationConfig)

@@ -23,6 +23,8 @@ HOW_NOT_WHAT = (
         "data.root",
         "data.num_workers",
         "test.batch_size",
+        "batch_size",
+        "shard_size",
     ),
     *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy"),
     *("trainer.accumulate_grad_batches", "recipe.checkpoint_activations"),
@@ -85,3 +87,9 @@ def run_name(data: str, experiment: str, variant: str, seed: int) -> str:
 def repeat_command(script: str, overrides: Sequence[str]) -> str:
     """The command line that runs an entry point with these overrides, to be typed in the project's folder."""
     return shlex.join(["python", f"src/{script}", *overrides])
+
+
+def quoted(text: str) -> str:
+    """`text` as one value on Hydra's command line."""
+    escaped = text.replace("'", "\\'")
+    return f"'{escaped}'"

@@ -13,7 +13,8 @@ from tests.evaluation.conftest import MakeEvaluator, make_net
 from vggsuite.errors import UserError
 from vggsuite.evaluation import inference
 from vggsuite.evaluation.fusion import fuse
-from vggsuite.evaluation.run import SHARDS, shards_of
+from vggsuite.evaluation.inference import shards_of
+from vggsuite.evaluation.run import SHARDS
 from vggsuite.protocol import Method, Protocol
 from vggsuite.results.predictions import PREDICTIONS_FILE, load_posteriors, load_ranks, load_truth
 from vggsuite.results.record import read_evaluation

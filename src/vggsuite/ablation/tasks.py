@@ -15,6 +15,7 @@ from vggsuite.config import AblationConfig, FuseConfig, Layers, TrainConfig, com
 from vggsuite.errors import UserError
 from vggsuite.evaluation.members import find_members, finished_fusion, fusion_folder
 from vggsuite.evaluation.settings import finished, protocol_of, settle
+from vggsuite.naming import quoted
 from vggsuite.protocol import Method
 from vggsuite.results.experiments import experiment_of, printed_rows
 from vggsuite.results.record import RECORD_FILE
@@ -170,12 +171,6 @@ def make_task(script: str, experiment: str, seed: int, own: Sequence[str], overr
         case _:
             makes, needs = of_fusion(cfg)
     return Task(script, experiment, seed, words, cfg, makes, frozenset(needs))
-
-
-def quoted(text: str) -> str:
-    """`text` as one value on Hydra's command line."""
-    escaped = text.replace("'", "\\'")
-    return f"'{escaped}'"
 
 
 def of_training(cfg: DictConfig, folder: str) -> tuple[Key, set[Key]]:

@@ -7,15 +7,13 @@ images come from disjoint digits, and a validation digit is used once, so that v
 """
 
 import math
-import shutil
-import tempfile
 from pathlib import Path
-from typing import NamedTuple
-from xml.etree import ElementTree
 
 import numpy as np
 from PIL import Image, ImageDraw
 from tqdm import tqdm
+
+from vggsuite.data.embedding import Box, Colour, draw_once, paste_mask, voc_annotation
 
 SHORT_SIDE = 96  # pixels of a canvas's smaller side
 LONG_SIDE = 120  # the larger one's maximum
@@ -30,35 +28,9 @@ VERSION = 1  # of the drawing; part of the data set's folder name, so that a cha
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
-class Box(NamedTuple):
-    """A bounding box in pixels of its image, as ILSVRC writes it."""
-
-    xmin: int
-    ymin: int
-    xmax: int
-    ymax: int
-
-
 def embed_digits(root: Path) -> None:
-    """Draw the data set into `root` unless it is there, in the Kaggle layout of ILSVRC-2012 with box annotations.
-
-    Drawn beside `root` and renamed when complete: a killed process leaves no half data set, and of several at once
-    the first one wins.
-    """
-    if root.is_dir():
-        return
-    root.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
-    try:
-        write_dataset(staging)
-        staging.chmod(0o755)
-        try:
-            staging.rename(root)
-        except OSError:
-            if not root.is_dir():  # else another process was first, with the same images
-                raise
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+    """Draw the data set into `root` unless it is there, in the Kaggle layout of ILSVRC-2012 with box annotations."""
+    draw_once(root, write_dataset)
 
 
 def write_dataset(root: Path) -> None:
@@ -107,24 +79,7 @@ def write_canvas(root: Path, stem: str, image: Image.Image, name: str, box: Box)
     for file in (image_file, annotation_file):
         file.parent.mkdir(parents=True, exist_ok=True)
     image.save(image_file, quality=90)
-    annotation_file.write_bytes(box_annotation(image_file.stem, image.size, name, box))
-
-
-def box_annotation(stem: str, size: tuple[int, int], name: str, box: Box) -> bytes:
-    """A PASCAL-VOC annotation of one object."""
-    annotation = ElementTree.Element("annotation")
-    ElementTree.SubElement(annotation, "filename").text = stem
-    for tag, value in zip(("width", "height", "depth"), (*size, 3), strict=True):
-        parent = annotation.find("size")
-        parent = ElementTree.SubElement(annotation, "size") if parent is None else parent
-        ElementTree.SubElement(parent, tag).text = str(value)
-    item = ElementTree.SubElement(annotation, "object")
-    ElementTree.SubElement(item, "name").text = name
-    bounds = ElementTree.SubElement(item, "bndbox")
-    for tag, value in box._asdict().items():
-        ElementTree.SubElement(bounds, tag).text = str(value)
-    ElementTree.indent(annotation)
-    return ElementTree.tostring(annotation)
+    annotation_file.write_bytes(voc_annotation({"filename": image_file.stem}, image.size, [({"name": name}, box)]))
 
 
 def draw_canvas(rng: np.random.Generator, digit: np.ndarray, clutter: np.ndarray) -> tuple[Image.Image, Box]:
@@ -183,15 +138,10 @@ def paste_ink(
     size = max(4, round(side * SHORT_SIDE))
     mask = Image.fromarray((ink * (255 / 16)).astype(np.uint8)).resize((size, size), Image.Resampling.BICUBIC)
     mask = mask.rotate(rng.uniform(-12, 12), resample=Image.Resampling.BICUBIC, expand=True)
-    left, top = (round(middle - length / 2) for middle, length in zip(centre, mask.size, strict=True))
-    below = np.asarray(canvas.crop((left, top, left + mask.width, top + mask.height)).convert("L")).mean()
-    canvas.paste(tinted(rng, below + rng.uniform(*contrast)), (left, top), mask)
-    box = mask.point(lambda level: 255 * (level > 64)).getbbox() or (0, 0, *mask.size)
-    xmin, ymin, xmax, ymax = (offset + origin for offset, origin in zip(box, (left, top) * 2, strict=True))
-    return Box(max(0, xmin), max(0, ymin), min(canvas.width, xmax), min(canvas.height, ymax))
+    return paste_mask(canvas, mask, centre, lambda below: tinted(rng, below + rng.uniform(*contrast)))
 
 
-def tinted(rng: np.random.Generator, luminance: float) -> tuple[int, int, int]:
+def tinted(rng: np.random.Generator, luminance: float) -> Colour:
     """A random tint of the given luminance (ITU-R 601 weights), as far as 255 levels allow."""
     tint = rng.uniform(0.6, 1.4, 3)
     colour = tint * luminance / (tint @ (0.299, 0.587, 0.114))

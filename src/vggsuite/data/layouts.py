@@ -175,12 +175,18 @@ def class_names(folder: Path) -> list[str]:
 
 def split_samples(samples: Samples, fraction: float) -> tuple[Samples, Samples]:
     """Split off the last `fraction` of every class's files, in their order: at least one of two or more, never all."""
-    by_class = np.argsort(samples.labels, kind="stable")
-    held = np.zeros(len(samples), dtype=bool)
-    for own in np.split(by_class, np.flatnonzero(np.diff(samples.labels[by_class])) + 1):
+    held = split_positions(samples.labels, fraction)
+    return samples.take(np.flatnonzero(~held)), samples.take(np.flatnonzero(held))
+
+
+def split_positions(labels: np.ndarray, fraction: float) -> np.ndarray:
+    """Which of images with these labels `split_samples` splits off: bool [N]."""
+    by_class = np.argsort(labels, kind="stable")
+    held = np.zeros(len(labels), dtype=bool)
+    for own in np.split(by_class, np.flatnonzero(np.diff(labels[by_class])) + 1):
         count = min(max(1, round(len(own) * fraction)), len(own) - 1)
         held[own[len(own) - count :]] = True
-    return samples.take(np.flatnonzero(~held)), samples.take(np.flatnonzero(held))
+    return held
 
 
 def require_folder(folder: Path) -> None:

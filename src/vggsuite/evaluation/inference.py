@@ -1,12 +1,16 @@
 """Forward passes over a data set: batches of one shape, on one device or several, saved shard by shard."""
 
+import hashlib
+import json
 import logging
+import shutil
 import signal
 import typing
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -157,6 +161,17 @@ def run(task: Task, devices: Sequence[torch.device]) -> None:
         if UserError.__name__ in told:
             raise UserError(told) from error
         raise
+
+
+def shards_of(folder: Path, what: dict[str, Any]) -> Path:
+    """The folder, below `folder`, of the shards of `what` (weights, images and code), all others removed: whatever
+    still writes of others, a process that outlived its killed parent, does not write here."""
+    ours = folder / hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
+    ours.mkdir(parents=True, exist_ok=True)
+    for other in folder.iterdir():
+        if other != ours:
+            shutil.rmtree(other, ignore_errors=True)
+    return ours
 
 
 def saved_images(folder: Path) -> set[int]:

@@ -1,9 +1,7 @@
 """One evaluation, from a net and a protocol to its record."""
 
 import csv
-import hashlib
 import io
-import json
 import shutil
 import time
 from collections.abc import Iterable, Sequence
@@ -180,7 +178,7 @@ class Evaluator:
     def forward(self, protocol: Protocol) -> tuple[Tensor, int]:
         """Posteriors [N, classes] of all images, by forward passes of those that no shard has yet, and how many those
         were."""
-        shards = shards_of(
+        shards = inference.shards_of(
             self.folder(protocol) / SHARDS,
             {"of": self.subject.of, "images": self.seen, "commit": git("rev-parse", "HEAD", root=PROJECT_ROOT)},
         )
@@ -201,17 +199,6 @@ class Evaluator:
             num_workers=self.num_workers,
             folder=shards,
         )
-
-
-def shards_of(folder: Path, what: dict[str, Any]) -> Path:
-    """The folder, below `folder`, of the shards of these weights, images and code, all others removed: whatever still
-    writes of others, a process that outlived its killed parent, does not write here."""
-    ours = folder / hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
-    ours.mkdir(parents=True, exist_ok=True)
-    for other in folder.iterdir():
-        if other != ours:
-            shutil.rmtree(other, ignore_errors=True)
-    return ours
 
 
 def mean_posteriors(folders: Sequence[Path]) -> Tensor:

@@ -1,6 +1,7 @@
 """From the settings of an evaluation to the net and the images."""
 
 import functools
+from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import zip_longest
 from pathlib import Path
@@ -30,13 +31,25 @@ def make_subject(config: EvaluateConfig) -> Subject:
     Raises:
         UserError: where there are none, or they are of another net.
     """
-    return subject_of_run(config, Path(config.run)) if config.run else published_subject(config, str(config.weights))
+    crop = config.data.crop
+    if config.run:
+        return subject_of_run(Path(config.run), asdict(config.model), crop=crop, mean=config.data.mean)
+    source = str(config.weights)
+    home = Path(config.paths.runs), f"{config.data.name}/weights"
+    return published_subject(source, asdict(config.model), crop=crop, preprocessing=config.preprocessing, home=home)
 
 
-def subject_of_run(config: EvaluateConfig, folder: Path) -> Subject:
-    """The net of a finished run."""
+def subject_of_run(folder: Path, factors: dict[str, Any], *, crop: int, mean: Sequence[float]) -> Subject:
+    """The net of a finished run.
+
+    Args:
+        folder: of the run.
+        factors: of the net.
+        crop: its side.
+        mean: of R, G and B, that is subtracted.
+    """
     record, state = read_record(folder), load_checkpoint(folder).weights
-    net = VGG(**asdict(config.model), num_classes=num_classes(state), crop=config.data.crop)
+    net = VGG(**factors, num_classes=num_classes(state), crop=crop)
     fill(
         net,
         state,
@@ -47,32 +60,42 @@ def subject_of_run(config: EvaluateConfig, folder: Path) -> Subject:
         name=record.name,
         folder=folder,
         net=net,
-        preprocessing=Preprocessing(config.data.mean),
+        preprocessing=Preprocessing(mean),
         of=weights_of(record.name, folder, record.environment["started"]),
         classes=(folder / CLASSES_FILE).read_text().splitlines(),
     )
 
 
-def published_subject(config: EvaluateConfig, source: str) -> Subject:
-    """A net with published weights; what is found of it lies below `runs/<data>/weights/`."""
-    build = functools.partial(VGG, **asdict(config.model), crop=config.data.crop)
+def published_subject(
+    source: str, factors: dict[str, Any], *, crop: int, preprocessing: str | None, home: tuple[Path, str]
+) -> Subject:
+    """A net with published weights.
+
+    Args:
+        source: a file, or torchvision's name.
+        factors: of the net.
+        crop: its side.
+        preprocessing: of its pixels, None for what is known of it.
+        home: the runs, and below them the folder of the folder of what is found of it.
+    """
+    build = functools.partial(VGG, **factors, crop=crop)
     with torch.device("meta"):
         outline = build()
-    weights = load_weights(source, outline, config.preprocessing)
+    weights = load_weights(source, outline, preprocessing)
     net = build(num_classes=num_classes(weights.state))
-    factors = text(asdict(config.model) | {"crop": config.data.crop})
     fill(net, weights.state, f"weights={source}")
-    name = f"{config.data.name}/weights/{slug(weights.name)}"
+    runs, place = home
+    name = f"{place}/{slug(weights.name)}"
     return Subject(
         name=name,
-        folder=Path(config.paths.runs) / name,
+        folder=runs / name,
         net=net,
         preprocessing=Preprocessing(**weights.preprocessing),
         of={
             "weights": weights.name,
             "sha256": weights.sha256(),
             "preprocessing": text(weights.preprocessing),
-            "net": factors,
+            "net": text(factors | {"crop": crop}),
         },
         classes=weights.classes,
         published=weights.figures,

@@ -1,6 +1,7 @@
 """How weights start (section 3.1): drawn from a distribution, then some or all copied from another net."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,7 @@ from vggsuite.models.vgg import VGG
 
 # What B to E take from A: its first four convolutions, by shape and name, and the three FC layers.
 LAYERS_FROM_A = ("conv1_1", "conv2_1", "conv3_1", "conv3_2", "fc6", "fc7", "fc8")
+LAST = "classifier.6."  # the parameters of the last layer, whose outputs are the classes
 
 
 def draw_weights(net: VGG, distribution: str, *, std: float = 0.01) -> None:
@@ -54,15 +56,39 @@ def copy_from_net_a(net: VGG, net_a: VGG) -> None:
         target[name].load_state_dict(source[name].state_dict())
 
 
-def copy_all(net: VGG, state: Mapping[str, Tensor]) -> None:
-    """Copy every layer from the weights of the same net.
+def copy_all(net: VGG, state: Mapping[str, Tensor], *, but_last: bool = False) -> None:
+    """Copy every layer from the weights of the same net; `but_last`: all but the last, whose classes may be others.
 
     Raises:
         UserError: where the two nets differ.
     """
+    if but_last:
+        state = {**state, **{name: value for name, value in net.state_dict().items() if name.startswith(LAST)}}
     if difference := first_difference(net, state):
         raise UserError(
-            f"init=finished_run cannot copy {difference}: the other run's net is not this one; allowed: a run with the "
-            "same model settings, classes and crop (init.run=<its folder>)."
+            f"init.layers={'all_but_last' if but_last else 'all'} cannot copy {difference}: the other net is not this "
+            "one; allowed: one with the same model settings and crop, and the same classes unless the last layer is "
+            "new (init.layers=all_but_last)."
         )
     net.load_state_dict(state)
+
+
+def frozen_layers(net: VGG, freeze: Any) -> list[str]:
+    """The layers that `recipe.freeze` means, by the paper's names.
+
+    Args:
+        net: whose layers they are.
+        freeze: "none", "conv" (all convolutions), "all_but_last", or a list of names.
+
+    Raises:
+        UserError: for anything else, and where nothing would be left to learn.
+    """
+    names = [name for name, _ in net.named_weight_layers()]
+    words = {"none": [], "conv": list(net.conv_names), "all_but_last": names[:-1]}
+    asked = words.get(freeze) if isinstance(freeze, str) else freeze
+    if not isinstance(asked, list) or not set(asked) < set(names):
+        raise UserError(
+            f"recipe.freeze={freeze} is no part of the net; allowed: {', '.join(words)}, or a list of some of its "
+            f"layers ({', '.join(names)}), as freeze=[{','.join(names[:2])}]."
+        )
+    return asked

@@ -1,8 +1,10 @@
 """State dicts under torchvision's parameter names: whether one is of a net, and if not, where it differs first."""
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from vggsuite.errors import UserError
@@ -15,6 +17,14 @@ def module_names(net: VGG) -> dict[str, str]:
     """torchvision's name of each weight layer under the paper's: "features.0" for "conv1_1"."""
     names = {id(module): name for name, module in net.named_modules()}
     return {paper_name: names[id(layer)] for paper_name, layer in net.named_weight_layers()}
+
+
+def digest(state: Mapping[str, Tensor]) -> str:
+    """SHA-256 of all parameters, in their order."""
+    found = hashlib.sha256()
+    for value in state.values():
+        found.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()
 
 
 def num_classes(state: Mapping[str, Tensor]) -> int:

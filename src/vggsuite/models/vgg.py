@@ -1,6 +1,6 @@
 """The nets of Table 1, from A (11 weight layers) to E (19), built from its rows by one loop."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Literal, cast
 
@@ -106,6 +106,23 @@ class VGG(nn.Module):
         for start, end in pairwise([0, *ends, len(self.features)]):
             images = checkpoint(self.features[start:end], images, use_reentrant=False)
         return images
+
+    def freeze(self, names: Sequence[str]) -> None:
+        """Let the layers of these names, as `named_weight_layers` has them, learn no more; with a convolution its batch
+        normalisation."""
+        for name, layer in self.named_weight_layers():
+            if name in names:
+                layer.requires_grad_(False)
+                if self.batch_norm and name in self.conv_names:
+                    self.features[self.conv_names[name] + 1].requires_grad_(False)
+
+    def train(self, mode: bool = True) -> "VGG":
+        """As `nn.Module.train`, but a frozen batch normalisation keeps its averages."""
+        super().train(mode)
+        for layer in self.features if self.batch_norm else ():
+            if isinstance(layer, nn.BatchNorm2d) and not layer.weight.requires_grad:
+                layer.eval()
+        return self
 
     def named_weight_layers(self) -> Iterator[tuple[str, nn.Conv2d | nn.Linear]]:
         """The weight layers under the paper's names: conv1_1, ..., conv5_4, fc6, fc7, fc8."""

@@ -4,10 +4,9 @@ Under torchvision's parameter names, whatever the file: torchvision's own downlo
 of Oxford's release (docs/weights.md), and Keras's copies of it.
 """
 
-import hashlib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -22,7 +21,7 @@ from torchvision.models import WeightsEnum, get_model_weights, get_weight, list_
 from vggsuite.errors import UserError
 from vggsuite.models.caffe import Layers, read_caffemodel
 from vggsuite.models.keras import read_keras
-from vggsuite.models.state import module_names
+from vggsuite.models.state import digest, module_names
 from vggsuite.models.vgg import VGG
 
 IMAGENET_MEAN = [123.68, 116.779, 103.939]  # R, G, B of the released weights
@@ -61,10 +60,7 @@ class Weights:
 
     def sha256(self) -> str:
         """SHA-256 of all parameters."""
-        digest = hashlib.sha256()
-        for value in self.state.values():
-            digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
-        return digest.hexdigest()
+        return digest(self.state)
 
 
 def load_weights(source: str, net: VGG, preprocessing: str | None) -> Weights:
@@ -211,3 +207,18 @@ def named_as_torchvision(layers: Layers, net: VGG) -> dict[str, Tensor]:
         name = names.get(layer, layer)
         state[f"{name}.weight"], state[f"{name}.bias"] = weight, bias
     return state
+
+
+def without_scaling(weights: Weights) -> Weights:
+    """The same function of an image, with weights that take R, G and B less their mean, not divided and in that order:
+    the division and the order are in the first convolution instead. What pads an image is 0 either way."""
+    std, bgr = weights.preprocessing.get("std"), weights.preprocessing.get("bgr", False)
+    first = weights.state["features.0.weight"]
+    first = first.flip(1) if bgr else first
+    if std:
+        first = first / torch.tensor(std).view(1, 3, 1, 1)
+    return replace(
+        weights,
+        state={**weights.state, "features.0.weight": first},
+        preprocessing={"mean": weights.preprocessing["mean"]},
+    )

@@ -16,6 +16,7 @@ from vggsuite.results.predictions import PREDICTIONS_FILE
 SCHEMA_VERSION = 2
 RECORD_FILE = "result.json"
 EVALUATION_FILE = "evaluation.json"
+TRANSFER_FILE = "transfer.json"
 EVALUATIONS = "evaluations"  # the folder of a run's evaluations, in the run's own
 
 
@@ -105,6 +106,48 @@ class Evaluation:
     schema_version: int = SCHEMA_VERSION
 
 
+@dataclass(frozen=True)
+class Transfer:
+    """The record of a transfer: of what the features of one net, or of several, are worth on a data set.
+
+    Attributes:
+        experiment, variant, typed: what its folder's name is made of; `variant` is that of the runs whose features
+            they are.
+        nets: their names in Table 1.
+        of: their weights, as in `Evaluation`; of nets drawn at random `random`, the net's name, and `sha256`.
+        settings: `mode`, `features` and, of an SVM, how images are described; of fine-tuning, the recipe and the layers
+            that were frozen.
+        data: `name`, `fingerprint`, `num_classes`, `num_images` and the `splits`' settings.
+        metric: in words of the config.
+        splits: of each its `score` in percent, that of each class, `num_train` and `num_test` images, and what was
+            chosen on the `num_held_out`.
+        metrics: `mean` of the scores and, of several splits, their standard deviation `sd`; of one, its `interval` over
+            the images, with its `confidence`.
+        command, cost, environment: as a run's.
+    """
+
+    experiment: str
+    variant: str
+    typed: str
+    seed: int
+    command: str
+    nets: list[str]
+    of: list[dict[str, str]]
+    settings: dict[str, Any]
+    data: dict[str, Any]
+    metric: str
+    splits: list[dict[str, Any]]
+    metrics: dict[str, Any]
+    cost: dict[str, Any]
+    environment: dict[str, Any]
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def name(self) -> str:
+        """Its folder below `runs/`."""
+        return run_name(self.data["name"], self.experiment, f"{self.variant}{self.typed}", self.seed)
+
+
 def evaluation_folder(run: Path, protocol: Protocol, suffix: str = "") -> Path:
     """Where the evaluation of a run by `protocol` lies; `suffix` tells a data set that is not the run's own."""
     return run / EVALUATIONS / f"{protocol.name}{suffix}"
@@ -143,6 +186,11 @@ def write_evaluation(evaluation: Evaluation, folder: Path) -> None:
     write_atomically(folder / EVALUATION_FILE, json.dumps(asdict(evaluation), indent=2) + "\n")
 
 
+def write_transfer(transfer: Transfer, folder: Path) -> None:
+    """Write `transfer.json` into `folder`, complete or not at all."""
+    write_atomically(folder / TRANSFER_FILE, json.dumps(asdict(transfer), indent=2) + "\n")
+
+
 def read_record(folder: Path) -> Record:
     """The record of the run in `folder`.
 
@@ -158,7 +206,12 @@ def read_evaluation(folder: Path) -> Evaluation:
     return read(folder / EVALUATION_FILE, Evaluation)
 
 
-Kind = TypeVar("Kind", Record, Evaluation)
+def read_transfer(folder: Path) -> Transfer:
+    """The record of the transfer in `folder`; raises as `read_record`."""
+    return read(folder / TRANSFER_FILE, Transfer)
+
+
+Kind = TypeVar("Kind", Record, Evaluation, Transfer)
 
 
 def read(file: Path, kind: type[Kind]) -> Kind:

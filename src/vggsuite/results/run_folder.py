@@ -76,7 +76,8 @@ def refuse_other_settings(config: TrainConfig, folder: Path, what: str, afresh: 
         UserError: where it is of others (a config file was edited since).
     """
     now = leaves(OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True))
-    then = leaves(OmegaConf.to_container(OmegaConf.load(folder / CONFIG_FILE)))
+    saved = OmegaConf.merge(OmegaConf.structured(TrainConfig), OmegaConf.load(folder / CONFIG_FILE))
+    then = leaves(OmegaConf.to_container(saved, enum_to_str=True))  # a setting that is newer has its default there
     for key in sorted(now.keys() | then.keys()):
         elsewhere = key == "data.root" and config.data.layout == Layout.folder  # other images under the same name
         same_by_name = is_how(key) or key == "init.run"  # the parent's place; the variant tells one that was typed

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vggsuite.protocol import Method, Protocol, default_flip
-from vggsuite.results.record import Evaluation
+from vggsuite.results.record import Evaluation, Transfer
 
 IMAGENET_VAL = 50_000  # images
 
@@ -28,6 +28,19 @@ def summary(evaluation: Evaluation) -> str:
             f"{metrics['num_images']} images of {evaluation.data['name']}."
         )
     return "\n".join(lines)
+
+
+def transfer_summary(transfer: Transfer) -> str:
+    """The score over the splits, with its spread."""
+    metrics, count = transfer.metrics, len(transfer.splits)
+    if metrics["sd"] is not None:
+        spread = f"+- {metrics['sd']:.2f} over {count} splits"
+    else:
+        low, high = metrics["interval"]
+        spread = f"{metrics['confidence']:.0%} interval [{low:.2f}, {high:.2f}]"
+    images = ", ".join(f"{transfer.splits[0][f'num_{part}']} {part}" for part in ("train", "test"))
+    metric = transfer.metric.replace("_", " ")
+    return f"{transfer.name}: {metric} {metrics['mean']:.2f}%  {spread}  (images of a split: {images})"
 
 
 def figure_text(figure: Mapping[str, Any]) -> str:

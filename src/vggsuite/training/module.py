@@ -1,6 +1,7 @@
 """What Lightning runs: forward, step, optimiser."""
 
 import math
+from typing import Any
 
 import lightning as L
 import torch
@@ -12,6 +13,7 @@ from torchmetrics import MeanMetric
 from vggsuite.config import RecipeConfig
 from vggsuite.data.preprocessing import Preprocessing
 from vggsuite.evaluation.metrics import rank_of_label, top_k_error
+from vggsuite.models.initialisation import LAST
 from vggsuite.models.vgg import VGG
 
 VALIDATED = ("val/loss", "val/top1_error", "val/top5_error")
@@ -56,7 +58,7 @@ class Classification(L.LightningModule):
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         recipe = self.recipe
         optimizer = torch.optim.SGD(
-            self.net.parameters(), recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay, fused=True
+            self.parameter_groups(), recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay, fused=True
         )
         rule = torch.optim.lr_scheduler.ReduceLROnPlateau(
             optimizer,
@@ -64,7 +66,17 @@ class Classification(L.LightningModule):
             patience=recipe.patience,
             threshold=100 * recipe.min_gain,
             threshold_mode="abs",
-            min_lr=recipe.lr * 0.1**recipe.num_drops,
+            min_lr=[group["lr"] * 0.1**recipe.num_drops for group in optimizer.param_groups],
             eps=0.0,
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": rule, "monitor": "val/top1_error"}}
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """The parameters that learn, those of a new layer first, with their learning rates."""
+        learning = [(name, value) for name, value in self.net.named_parameters() if value.requires_grad]
+        if self.recipe.lr_copied is None:
+            return [{"params": [value for _, value in learning], "lr": self.recipe.lr}]
+        new = [value for name, value in learning if name.startswith(LAST)]
+        copied = [value for name, value in learning if not name.startswith(LAST)]
+        groups = [{"params": new, "lr": self.recipe.lr}, {"params": copied, "lr": self.recipe.lr_copied}]
+        return [group for group in groups if group["params"]]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import Logger
@@ -22,8 +23,9 @@ from vggsuite.errors import UserError
 from vggsuite.evaluation.run import Evaluator, Subject
 from vggsuite.files import exclusive
 from vggsuite.finished_run import load_checkpoint, load_net, require_parent
-from vggsuite.models.initialisation import copy_all, copy_from_net_a, draw_weights
+from vggsuite.models.initialisation import copy_all, copy_from_net_a, draw_weights, frozen_layers
 from vggsuite.models.vgg import VGG
+from vggsuite.models.weights import Weights, load_weights, without_scaling
 from vggsuite.naming import repeat_command, run_name
 from vggsuite.protocol import Method, Protocol
 from vggsuite.results.environment import peak_memory
@@ -153,13 +155,33 @@ def initialise(net: VGG, config: TrainConfig) -> dict[str, Any]:
     draw_weights(net, config.init.distribution, std=config.init.std)
     if config.init.layers == Layers.none:
         return origin
+    if config.init.weights is not None:
+        weights = load_published(net, config)
+        copy_all(net, weights.state, but_last=True)
+        return origin | {"weights": weights.name, "sha256": weights.sha256()}
     parent = require_parent(config)
     if config.init.layers == Layers.net_a:
         copy_from_net_a(net, load_net(parent))
     else:
-        copy_all(net, load_checkpoint(parent).weights)
+        copy_all(net, load_checkpoint(parent).weights, but_last=config.init.layers == Layers.all_but_last)
     record = read_record(parent)
     return origin | weights_of(record.name, parent, record.environment["started"])
+
+
+def load_published(net: VGG, config: TrainConfig) -> Weights:
+    """The published weights that `config` names, made to take pixels less their mean and nothing else.
+
+    Raises:
+        UserError: where there are none, and where data.mean is another.
+    """
+    weights = without_scaling(load_weights(str(config.init.weights), net, config.init.preprocessing))
+    mean = weights.preprocessing["mean"]
+    if not np.allclose(mean, config.data.mean, atol=0.01):
+        raise UserError(
+            f"data.mean={config.data.mean} is not the mean of init.weights={config.init.weights}; type data.mean="
+            f"[{','.join(f'{value:.3f}' for value in mean)}]."
+        )
+    return weights
 
 
 def start_afresh(config: TrainConfig, classes: Sequence[str], folder: Path) -> None:
@@ -180,6 +202,7 @@ def fit(run: Run, where: list[Logger]) -> dict[str, Any]:
     if recipe.channels_last:
         net.to(memory_format=torch.channels_last)
     net.checkpoint_activations = recipe.checkpoint_activations
+    net.freeze(frozen_layers(net, recipe.freeze))
     preprocessing = Preprocessing(config.data.mean)
     if recipe.compile:
         net.compile()

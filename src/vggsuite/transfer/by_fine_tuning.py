@@ -1,0 +1,103 @@
+"""Fine-tuning: a net trained on with a new last layer, one training run for each split."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from vggsuite import cli
+from vggsuite.checks import validate
+from vggsuite.config import ModelConfig, TrainConfig, TransferConfig, compose_command, to_config
+from vggsuite.data.labelled import LabelledImages
+from vggsuite.errors import UserError
+from vggsuite.evaluation.run import Subject
+from vggsuite.naming import quoted
+from vggsuite.protocol import Protocol
+from vggsuite.results.predictions import load_posteriors
+from vggsuite.results.record import evaluation_folder, read_record
+from vggsuite.training.interrupting import interruptible
+from vggsuite.training.run import train
+from vggsuite.transfer.nets import letter_of
+from vggsuite.transfer.scoring import Outcome, outcome_of
+
+OF_TRAINING = ("recipe", "trainer", "logger", "rerun")  # settings, with those below them, that a training has too
+
+
+def fine_tune(
+    config: TransferConfig,
+    subject: Subject,
+    images: LabelledImages,
+    *,
+    typed: Sequence[str],
+    choices: Mapping[str, str],
+) -> list[Outcome]:
+    """Train a net on each split, and test it densely at the one scale that goes with S. Each training is a run of its
+    own, as train.py makes it: what was interrupted goes on, what is finished stays.
+
+    Args:
+        typed: the command line.
+        choices: of the config groups.
+    """
+    if config.trainer["devices"] > 1:
+        raise UserError(
+            f"trainer.devices={config.trainer['devices']} is too many for mode=finetune, which trains one split after "
+            "the other in one process; allowed: trainer.devices=1."
+        )
+    words = training_words(config, subject, typed=typed, choices=choices)
+    outcomes = []
+    for number, split in enumerate(tqdm(images.splits, desc="fine-tuning", unit="split", disable=None)):
+        with cli.composing():
+            cfg, place = compose_command("train", [*words, f"data.splits.chosen={number}"])
+        training, folder = to_config(cfg, TrainConfig), Path(place)
+        validate(training)
+        with interruptible():
+            train(training, folder, multirun=True)
+        run = read_record(folder)
+        found = load_posteriors(evaluation_folder(folder, Protocol.of(run.test)))
+        chosen = {"run": run.name, **run.selection, "epochs": run.cost["epochs"]}
+        outcomes.append(outcome_of(config.metric, images, split, found, **chosen))
+    return outcomes
+
+
+def training_words(
+    config: TransferConfig, subject: Subject, *, typed: Sequence[str], choices: Mapping[str, str]
+) -> list[str]:
+    """The command line of train.py that trains the net on, but for the split."""
+    net = letter_of(subject).lower().replace("-", "_")
+    passed = [word for word in typed if word.lstrip("+~").partition("=")[0].split(".")[0] in OF_TRAINING]
+    data = [word for word in typed if word.startswith("data.") and not word.startswith("data.splits.chosen")]
+    mean = subject.preprocessing.mean.flatten().tolist()
+    return [
+        f"model=vgg_{net}",
+        *(f"model.{name}={value}" for name, value in factors_beside(config, subject).items()),
+        f"data={choices['data']}",
+        *(word for word in data if not word.startswith(("data.crop", "data.mean"))),
+        f"data.root={quoted(config.data.root)}",
+        f"data.crop={subject.net.crop}",
+        f"data.mean={mean}".replace(" ", ""),
+        f"recipe={choices['recipe']}",
+        *(word for word in passed if not word.startswith("recipe=")),
+        f"recipe.freeze={config.freeze}".replace(" ", "").replace("'", ""),
+        *origin(config, subject),
+        f"seed={config.seed}",
+        *(f"paths.{name}={quoted(value)}" for name, value in vars(config.paths).items()),
+        f"save_minutes={config.save_minutes}",
+    ]
+
+
+def factors_beside(config: TransferConfig, subject: Subject) -> dict[str, Any]:
+    """The factors of the net that its name in Table 1 does not tell, where they are not the defaults."""
+    named = ("depth", "lrn", "conv1x1", "parameters")
+    told = read_record(subject.folder).model if "run" in subject.of else asdict(config.model) if not config.nets else {}
+    defaults = {field.name: field.default for field in fields(ModelConfig)}
+    return {name: value for name, value in told.items() if name not in named and value != defaults[name]}
+
+
+def origin(config: TransferConfig, subject: Subject) -> list[str]:
+    """The words that say where the net comes from."""
+    if "run" in subject.of:
+        return ["init=finished_run", "init.layers=all_but_last", f"init.run={quoted(str(subject.folder))}"]
+    asked = [f"init.preprocessing={config.preprocessing}"] if config.preprocessing else []
+    return ["init=weights", f"init.weights={quoted(str(config.weights))}", *asked]

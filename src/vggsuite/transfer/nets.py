@@ -1,0 +1,66 @@
+"""The nets whose features are transferred."""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import torch
+
+from vggsuite.config import Features, ModelConfig, TransferConfig
+from vggsuite.evaluation.run import Subject
+from vggsuite.evaluation.subject import published_subject, subject_of_run
+from vggsuite.models.initialisation import draw_weights
+from vggsuite.models.state import digest
+from vggsuite.results.record import read_record
+from vggsuite.results.run_folder import require_finished
+from vggsuite.transfer.settings import FACTORS, source_run
+
+CROP = 224  # of published weights
+RANDOM = "kaiming"  # of features=random: made for ReLUs; the paper's std of 0.01 would let a deep net's signal vanish
+
+
+def find_nets(config: TransferConfig) -> list[Subject]:
+    """The nets that `config` names, with their weights.
+
+    Raises:
+        UserError: for one that is not there.
+    """
+    if config.weights is not None:
+        models = [ModelConfig(**FACTORS[net]) for net in config.nets] or [config.model]
+        found = [published(config, model) for model in models]
+    elif config.run is not None:
+        found = [of_run(Path(config.run), "run")]
+    else:
+        found = [of_run(source_run(config, net), "nets") for net in config.nets]
+    return [redrawn(subject, config.seed) for subject in found] if config.features == Features.random else found
+
+
+def published(config: TransferConfig, model: ModelConfig) -> Subject:
+    """A net with published weights."""
+    source, home = str(config.weights), (Path(config.paths.runs), "weights")
+    return published_subject(source, asdict(model), crop=CROP, preprocessing=config.preprocessing, home=home)
+
+
+def of_run(folder: Path, setting: str) -> Subject:
+    """The net of a finished run."""
+    require_finished(folder, setting)
+    record = read_record(folder)
+    factors = {name: value for name, value in record.model.items() if name != "parameters"}
+    return subject_of_run(folder, factors, crop=record.data["crop"], mean=record.data["mean"])
+
+
+def redrawn(subject: Subject, seed: int) -> Subject:
+    """The same net, its weights drawn anew."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        draw_weights(subject.net, RANDOM)
+    return replace(subject, of={"random": subject.name, "sha256": digest(subject.net.state_dict())})
+
+
+def letter_of(subject: Subject) -> str:
+    """The net's name in Table 1."""
+    depth = len(subject.net.conv_names) + 3
+    kernels = {layer.kernel_size for layer in subject.net.features if isinstance(layer, torch.nn.Conv2d)}
+    lrn = any(isinstance(layer, torch.nn.LocalResponseNorm) for layer in subject.net.features)
+    factors = {"depth": depth} | ({"lrn": True} if lrn else {}) | ({"conv1x1": True} if (1, 1) in kernels else {})
+    name = next((name for name, known in FACTORS.items() if known == factors), f"{depth} layers")
+    return name.upper().replace("_", "-")

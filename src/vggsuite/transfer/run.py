@@ -1,0 +1,143 @@
+"""One transfer, from its config to its record."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from omegaconf import OmegaConf
+
+from vggsuite.config import Metric, Mode, TransferConfig
+from vggsuite.data.find import find_labelled
+from vggsuite.data.labelled import LabelledImages
+from vggsuite.devices import check_devices, torch_devices
+from vggsuite.evaluation.run import Subject, write_csv
+from vggsuite.files import exclusive, save_arrays, write_atomically
+from vggsuite.naming import repeat_command
+from vggsuite.results.environment import environment
+from vggsuite.results.record import TRANSFER_FILE, Transfer, read_transfer, write_transfer
+from vggsuite.results.run_folder import CONFIG_FILE
+from vggsuite.results.statistics import mean_and_sd
+from vggsuite.transfer.by_fine_tuning import fine_tune
+from vggsuite.transfer.by_svm import classify
+from vggsuite.transfer.nets import find_nets, letter_of
+from vggsuite.transfer.scoring import CONFIDENCE, Outcome, check_metric, interval
+
+SCORES_FILE = "scores.npz"
+
+
+def transfer(config: TransferConfig, folder: Path, *, typed: Sequence[str], choices: Mapping[str, str]) -> Transfer:
+    """The record of the transfer that `config` describes, which is made unless it is there, of these settings, weights
+    and images.
+
+    Args:
+        config: checked.
+        folder: of the record.
+        typed: the command line.
+        choices: of the config groups.
+
+    Raises:
+        UserError: for what the user can mend.
+    """
+    check_devices(config.trainer)
+    images = find_labelled(config.data)
+    check_metric(config.metric, images, config.data.name)
+    subjects = find_nets(config)
+    identity = identity_of(config, images, subjects)
+    if not config.rerun and (there := finished(folder, identity)):
+        return there
+    with exclusive(folder):
+        started, clock = datetime.now(UTC), time.perf_counter()
+        (folder / TRANSFER_FILE).unlink(missing_ok=True)
+        write_atomically(folder / CONFIG_FILE, OmegaConf.to_yaml(OmegaConf.structured(config)))
+        if config.mode == Mode.svm:
+            outcomes = classify(config, subjects, images)
+        else:
+            outcomes = fine_tune(config, subjects[0], images, typed=typed, choices=choices)
+        devices = torch_devices(config.trainer)
+        record = Transfer(
+            experiment=config.experiment,
+            variant=config.variant,
+            typed=config.typed,
+            seed=config.seed,
+            command=repeat_command("transfer.py", typed),
+            nets=list(map(letter_of, subjects)),
+            **identity,
+            splits=[outcome.told for outcome in outcomes],
+            metrics=metrics_of(config.metric, outcomes, images),
+            cost={"wall_seconds": round(time.perf_counter() - clock, 2), "devices": len(devices)},
+            environment=environment(started, gpu=devices[0].type == "cuda"),
+        )
+        save(record, outcomes, images, folder)
+    return record
+
+
+def identity_of(config: TransferConfig, images: LabelledImages, subjects: Sequence[Subject]) -> dict[str, Any]:
+    """What a record's figures depend on, under its own names."""
+    return {
+        "of": [subject.of for subject in subjects],
+        "settings": settings_of(config),
+        "data": {
+            "name": config.data.name,
+            "fingerprint": images.fingerprint(),
+            "num_classes": len(images.classes),
+            "num_images": len(images.samples),
+            "held_out": config.data.held_out,
+            "decoder": str(config.data.decoder),
+            "splits": {key: value for key, value in asdict(config.data.splits).items() if key != "chosen"},
+        },
+        "metric": str(config.metric),
+    }
+
+
+def settings_of(config: TransferConfig) -> dict[str, Any]:
+    """How the classes are learnt."""
+    common = {"mode": str(config.mode), "features": str(config.features), "source": config.source}
+    if config.mode == Mode.finetune:
+        recipe = asdict(config.recipe) | {"precision": str(config.recipe.precision)}
+        recipe = {key: str(value) if isinstance(value, StrEnum) else value for key, value in recipe.items()}
+        return common | {"freeze": config.freeze, "scale": config.data.scale, "recipe": recipe}
+    return common | {
+        "scales": config.scales,
+        "combine": str(config.combine),
+        "regions": list(map(str, config.regions)),
+        "relu": config.relu,
+        "flip": config.data.flip if config.flip is None else config.flip,
+        "precision": str(config.precision),
+        "c_grid": config.c_grid,
+    }
+
+
+def finished(folder: Path, identity: Mapping[str, Any]) -> Transfer | None:
+    """The record in `folder`, if it is of this identity."""
+    if not all((folder / file).is_file() for file in (TRANSFER_FILE, SCORES_FILE)):
+        return None
+    there = read_transfer(folder)
+    return there if all(getattr(there, name) == value for name, value in identity.items()) else None
+
+
+def metrics_of(metric: Metric, outcomes: Sequence[Outcome], images: LabelledImages) -> dict[str, Any]:
+    """The mean over the splits, with its spread: over them, or of a single one over its images."""
+    mean, sd = mean_and_sd([outcome.told["score"] for outcome in outcomes])
+    if sd is not None:
+        return {"mean": mean, "sd": sd}
+    (outcome,) = outcomes
+    bounds = interval(metric, outcome.scores, images.targets[outcome.test])
+    return {"mean": mean, "sd": None, "interval": bounds, "confidence": CONFIDENCE}
+
+
+def save(record: Transfer, outcomes: Sequence[Outcome], images: LabelledImages, folder: Path) -> None:
+    """Write what a transfer leaves into `folder`, its record last: `scores.npz`, with of each split the `test` images
+    and what was said of them, and `per_class.csv`."""
+    arrays: dict[str, np.ndarray] = {"classes": np.array(images.classes), "targets": images.targets}
+    for number, outcome in enumerate(outcomes):
+        arrays |= {f"test_{number}": outcome.test, f"scores_{number}": outcome.scores}
+    save_arrays(folder / SCORES_FILE, **arrays)
+    columns = [outcome.told["per_class"] for outcome in outcomes]
+    header = ["class", *(f"split {number}" for number in range(len(outcomes)))]
+    write_csv(folder / "per_class.csv", header, zip(images.classes, *columns, strict=True))
+    write_transfer(record, folder)
