@@ -93,3 +93,15 @@ def quoted(text: str) -> str:
     """`text` as one value on Hydra's command line."""
     escaped = text.replace("'", "\\'")
     return f"'{escaped}'"
+
+
+def literal(value: Any) -> str:
+    """`value` as Hydra's command line has it."""
+    match value:
+        case None | bool():
+            return {None: "null", True: "true", False: "false"}[value]
+        case int() | float():
+            return repr(value)
+        case list():
+            return f"[{','.join(map(literal, value))}]"
+    return quoted(str(value))

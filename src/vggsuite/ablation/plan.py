@@ -9,7 +9,7 @@ from vggsuite.ablation.estimate import Rate, rate, work
 from vggsuite.ablation.stages import job_of
 from vggsuite.ablation.tasks import Key, Task
 from vggsuite.results.record import Record
-from vggsuite.results.report import duration
+from vggsuite.results.rendering import duration
 
 
 def plan(tasks: Sequence[Task], records: Sequence[Record], *, on_cluster: bool, assumed: float | None = None) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from vggsuite.config import TableSettings
 from vggsuite.errors import UserError
-from vggsuite.results import report
+from vggsuite.results import rendering, report
 from vggsuite.results.collection import collect
 
 
@@ -40,5 +40,5 @@ def print_tables(config: TableSettings, numbers: Sequence[int]) -> None:
     collection = collect(Path(config.paths.runs), data=config.data.name, variant=config.variant)
     for number in numbers:
         made = report.make_report(number, collection, config.confidence)
-        print(report.as_text(made))
-        print("saved:", *report.save(made, Path(config.output)), end="\n\n", flush=True)
+        print(rendering.as_text(made))
+        print("saved:", *rendering.save(made, Path(config.output)), end="\n\n", flush=True)

@@ -1,22 +1,15 @@
-"""Tables and their claims as text, Markdown, CSV and LaTeX."""
+"""Tables 3 to 7 and their claims, beside the paper's."""
 
-import csv
-import io
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from dataclasses import fields as dataclass_fields
-from pathlib import Path
 
-from tabulate import tabulate
-
-from vggsuite.files import write_atomically
 from vggsuite.results import claims, tables
 from vggsuite.results.claims import Finding
 from vggsuite.results.collection import Collection, Result, outdated
+from vggsuite.results.rendering import DASH, Grid, Report, commit_text, duration
 from vggsuite.results.statistics import Estimate
 from vggsuite.results.tables import Measured, Ours, Row
 
-DASH = "-"
 ERRORS = ("our top-1", "our top-5", "runs")
 OUR_HEADINGS = {
     3: ("our S", "our Q", *ERRORS, "parameters", "time"),
@@ -25,7 +18,6 @@ OUR_HEADINGS = {
     6: ERRORS,
     7: ERRORS,
 }
-SOURCE_HEADINGS = ("result", "commit", "command")
 FINDING_HEADINGS = ("paper", "ours", "interval", "verdict", "by")
 TITLES = {
     3: "dense evaluation at one scale",
@@ -80,51 +72,46 @@ def finding_cells(finding: Finding) -> list[str]:
     ]
 
 
-def duration(seconds: float | None) -> str:
-    """Seconds as "1 h 02 min", "3 min 05 s" or "42 s"."""
-    if seconds is None:
-        return DASH
-    whole = round(seconds)
-    if whole >= 3600:
-        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-    return f"{whole // 60} min {whole % 60:02d} s" if whole >= 60 else f"{whole} s"
-
-
-@dataclass(frozen=True)
-class Report:
-    """A table and what is said beside it.
-
-    Attributes:
-        number: 3 to 7.
-        heading: what the table shows, and above all on which images.
-        rows: in the paper's order.
-        findings: the claims.
-        remarks: what a reader has to know, a sentence or two each.
-        sources: of every result its name, commit and command.
-    """
-
-    number: int
-    heading: str
-    rows: Sequence[Row]
-    findings: Sequence[Finding]
-    remarks: Sequence[str]
-    sources: Sequence[Sequence[str]]
-
-
 def make_report(number: int, collection: Collection, confidence: float) -> Report:
     """Everything to print of Table `number`; `confidence` is that of the claims' intervals."""
     rows = tables.rows(number, collection.results)
     shown = [
         result for row in rows if row.ours and row.experiment for result in collection.results[row.experiment].values()
     ]
+    grids = [grid_of_rows(number, rows)]
+    if findings := claims.findings(number, collection.results, confidence):
+        grids.append(grid_of_findings(number, findings))
     return Report(
-        number=number,
+        name=f"table{number}",
         heading=heading(number, collection, shown),
-        rows=rows,
-        findings=claims.findings(number, collection.results, confidence),
+        grids=grids,
         remarks=remarks(number, collection, shown, confidence),
-        sources=[(result.name, commit(result), f"`{result.evaluation.command}`") for result in shown],
+        sources=[
+            (result.name, commit_text(result.evaluation.environment), f"`{result.evaluation.command}`")
+            for result in shown
+        ],
     )
+
+
+def grid_of_rows(number: int, rows: Sequence[Row]) -> Grid:
+    """The rows of a table."""
+    ours = OUR_HEADINGS[number]
+    first = rows[0]
+    headings = [*first.printed, *(f"paper {error}" for error in first.paper), *ours]
+    return Grid("", headings, [row_cells(row, ours) for row in rows], [csv_row(row) for row in rows])
+
+
+def grid_of_findings(number: int, findings: Sequence[Finding]) -> Grid:
+    """The claims of a table."""
+    headings = [f"claim of section {claims.SECTIONS[number]}", *FINDING_HEADINGS]
+    missing: dict[str, object] = dict.fromkeys(Estimate._fields)
+    records = [
+        {"claim": f.claim.text, "ours": f.claim.ours, "other": f.claim.other, "paper": f.paper}
+        | (f.ours._asdict() if f.ours else missing)
+        | {"verdict": f.verdict}
+        for f in findings
+    ]
+    return Grid("_claims", headings, list(map(finding_cells, findings)), records)
 
 
 def heading(number: int, collection: Collection, shown: Sequence[Result]) -> str:
@@ -171,47 +158,6 @@ def remarks(number: int, collection: Collection, shown: Sequence[Result], confid
     return lines
 
 
-def commit(result: Result) -> str:
-    """The git commit of an evaluation, marked where the tree had changes of its own."""
-    state = result.evaluation.environment
-    return f"{(state['git_commit'] or 'no git')[:10]}{' + changes' if state['git_dirty'] else ''}"
-
-
-def grids(report: Report, style: str) -> list[str]:
-    """Rows and claims in one of tabulate's styles."""
-    ours = OUR_HEADINGS[report.number]
-    first = report.rows[0]
-    headings = [*first.printed, *(f"paper {error}" for error in first.paper), *ours]
-    found = [tabulate([row_cells(row, ours) for row in report.rows], headings, tablefmt=style, disable_numparse=True)]
-    if report.findings:
-        headings = [f"claim of section {claims.SECTIONS[report.number]}", *FINDING_HEADINGS]
-        cells = list(map(finding_cells, report.findings))
-        found.append(tabulate(cells, headings, tablefmt=style, disable_numparse=True))
-    return found
-
-
-def as_text(report: Report) -> str:
-    """For the terminal."""
-    return "\n\n".join([report.heading, *grids(report, "simple"), *report.remarks]) + "\n"
-
-
-def as_markdown(report: Report) -> str:
-    """With the sources of every figure."""
-    sources = tabulate(report.sources, SOURCE_HEADINGS, tablefmt="github", disable_numparse=True)
-    return "\n\n".join([report.heading, *grids(report, "github"), *report.remarks, sources]) + "\n"
-
-
-def as_latex(report: Report) -> str:
-    """For \\input into a paper that uses the booktabs package; the remarks as comments."""
-    comments = "".join(f"% {line}\n" for line in (report.heading, *report.remarks))
-    return comments + "\n\n".join(grids(report, "latex_booktabs")).replace("+-", r"$\pm$") + "\n"
-
-
-def rows_as_csv(report: Report) -> str:
-    """The rows, unrounded."""
-    return as_csv([csv_row(row) for row in report.rows])
-
-
 def csv_row(row: Row) -> dict[str, object]:
     """A row as the fields of a CSV file."""
     fields: dict[str, object] = {"experiment": row.experiment, **row.printed}
@@ -224,38 +170,3 @@ def csv_row(row: Row) -> dict[str, object]:
         else:
             fields[f"our {name}"] = value
     return fields
-
-
-def findings_as_csv(report: Report) -> str:
-    """The claims, unrounded."""
-    missing: dict[str, object] = dict.fromkeys(Estimate._fields)
-    return as_csv(
-        [
-            {"claim": f.claim.text, "ours": f.claim.ours, "other": f.claim.other, "paper": f.paper}
-            | (f.ours._asdict() if f.ours else missing)
-            | {"verdict": f.verdict}
-            for f in report.findings
-        ]
-    )
-
-
-def as_csv(records: Sequence[Mapping[str, object]]) -> str:
-    """Records of the same keys as CSV with a header."""
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, fieldnames=list(records[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(records)
-    return stream.getvalue()
-
-
-def save(report: Report, folder: Path) -> list[Path]:
-    """Write table<n>.md, .tex and .csv and, where there are claims, table<n>_claims.csv into `folder`, and return their
-    paths."""
-    name = f"table{report.number}"
-    contents = {f"{name}.md": as_markdown(report), f"{name}.tex": as_latex(report), f"{name}.csv": rows_as_csv(report)}
-    if report.findings:
-        contents[f"{name}_claims.csv"] = findings_as_csv(report)
-    folder.mkdir(parents=True, exist_ok=True)
-    for file, text in contents.items():
-        write_atomically(folder / file, text)
-    return [folder / file for file in contents]

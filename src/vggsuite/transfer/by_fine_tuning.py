@@ -13,16 +13,30 @@ from vggsuite.config import ModelConfig, TrainConfig, TransferConfig, compose_co
 from vggsuite.data.labelled import LabelledImages
 from vggsuite.errors import UserError
 from vggsuite.evaluation.run import Subject
-from vggsuite.naming import quoted
+from vggsuite.naming import literal
 from vggsuite.protocol import Protocol
 from vggsuite.results.predictions import load_posteriors
 from vggsuite.results.record import evaluation_folder, read_record
+from vggsuite.results.run_folder import leaves
 from vggsuite.training.interrupting import interruptible
 from vggsuite.training.run import train
 from vggsuite.transfer.nets import letter_of
 from vggsuite.transfer.scoring import Outcome, outcome_of
 
-OF_TRAINING = ("recipe", "trainer", "logger", "rerun")  # settings, with those below them, that a training has too
+PASSED_ON = ("data.expected.", "trainer.", "logger.")  # words as they were typed
+# Settings of `data` that are not the source net's.
+OF_IMAGES = (
+    "name",
+    "root",
+    "scale",
+    "flip",
+    "colour_std",
+    "held_out",
+    "val_fraction",
+    "decoder",
+    "num_workers",
+    "splits",
+)
 
 
 def fine_tune(
@@ -64,26 +78,27 @@ def fine_tune(
 def training_words(
     config: TransferConfig, subject: Subject, *, typed: Sequence[str], choices: Mapping[str, str]
 ) -> list[str]:
-    """The command line of train.py that trains the net on, but for the split."""
+    """The command line of train.py that trains the net on, but for the split. It says everything that a file of the
+    transfer's own may have said."""
     net = letter_of(subject).lower().replace("-", "_")
-    passed = [word for word in typed if word.lstrip("+~").partition("=")[0].split(".")[0] in OF_TRAINING]
-    data = [word for word in typed if word.startswith("data.") and not word.startswith("data.splits.chosen")]
-    mean = subject.preprocessing.mean.flatten().tolist()
+    data = {key: value for key, value in leaves(asdict(config.data)).items() if key.split(".")[0] in OF_IMAGES}
+    data |= {"crop": subject.net.crop, "mean": subject.preprocessing.mean.flatten().tolist()}
+    recipe = {key: value for key, value in asdict(config.recipe).items() if key != "fine_tune"}
+    settings = {
+        **{f"model.{name}": value for name, value in factors_beside(config, subject).items()},
+        **{f"data.{name}": value for name, value in data.items()},
+        **{f"recipe.{name}": value for name, value in (recipe | {"freeze": config.freeze}).items()},
+        **{f"paths.{name}": value for name, value in vars(config.paths).items()},
+        "seed": config.seed,
+        "save_minutes": config.save_minutes,
+        "rerun": config.rerun,
+    }
+    groups = {"model": f"vgg_{net}", **{group: choices[group] for group in ("data", "recipe", "trainer", "logger")}}
     return [
-        f"model=vgg_{net}",
-        *(f"model.{name}={value}" for name, value in factors_beside(config, subject).items()),
-        f"data={choices['data']}",
-        *(word for word in data if not word.startswith(("data.crop", "data.mean"))),
-        f"data.root={quoted(config.data.root)}",
-        f"data.crop={subject.net.crop}",
-        f"data.mean={mean}".replace(" ", ""),
-        f"recipe={choices['recipe']}",
-        *(word for word in passed if not word.startswith("recipe=")),
-        f"recipe.freeze={config.freeze}".replace(" ", "").replace("'", ""),
+        *(f"{group}={choice}" for group, choice in groups.items()),
+        *(word for word in typed if word.lstrip("+~").startswith(PASSED_ON)),
+        *(f"{name}={literal(value)}" for name, value in settings.items()),
         *origin(config, subject),
-        f"seed={config.seed}",
-        *(f"paths.{name}={quoted(value)}" for name, value in vars(config.paths).items()),
-        f"save_minutes={config.save_minutes}",
     ]
 
 
@@ -98,6 +113,6 @@ def factors_beside(config: TransferConfig, subject: Subject) -> dict[str, Any]:
 def origin(config: TransferConfig, subject: Subject) -> list[str]:
     """The words that say where the net comes from."""
     if "run" in subject.of:
-        return ["init=finished_run", "init.layers=all_but_last", f"init.run={quoted(str(subject.folder))}"]
+        return ["init=finished_run", "init.layers=all_but_last", f"init.run={literal(str(subject.folder))}"]
     asked = [f"init.preprocessing={config.preprocessing}"] if config.preprocessing else []
-    return ["init=weights", f"init.weights={quoted(str(config.weights))}", *asked]
+    return ["init=weights", f"init.weights={literal(config.weights)}", *asked]

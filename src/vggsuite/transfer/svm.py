@@ -51,7 +51,7 @@ def fit(features: Tensor, targets: Tensor, c: float, start: Tensor | None = None
     first = features.new_zeros(shape) if start is None else stretch.inverse()(start)
     # OpenBLAS, in which scipy computes, has threads of its own that spin between calls and slow torch's down threefold.
     with ThreadpoolController().select(internal_api="openblas", threading_layer="pthreads").limit(limits=1):
-        found = minimize(stretched, first.double().cpu().ravel(), jac=True, method="L-BFGS-B", options=LBFGS)
+        found = minimize(stretched, first.double().cpu().numpy().ravel(), jac=True, method="L-BFGS-B", options=LBFGS)
     # Where rounding stops the line search: half the squared gradient is about the most by which the objective lies
     # above its minimum, as it curves by about 1 at least.
     if not found.success and 0.5 * np.square(found.jac).sum() > GAP * found.fun:
