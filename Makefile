@@ -26,7 +26,7 @@ ABLATION := $(BIN)/python src/ablation.py tables=[$(TABLES)] data=$(DATA) seeds=
 PRINT := $(BIN)/python src/table.py data=$(DATA) $(PATHS) "overrides='$(OF_RUNS)'" "table=[$(TABLES)]"
 
 .DEFAULT_GOAL := help
-.PHONY: help environment ablation-table ablation-plan table test test-slurm check-sweeps lint format lock \
+.PHONY: help environment ablation-table transfer-table ablation-plan table test test-slurm check-sweeps lint format lock \
 	unpack-imagenet bench
 
 help:  ## List the targets
@@ -52,6 +52,9 @@ $(READY): requirements.lock pyproject.toml
 ablation-table: $(READY)  ## Train and evaluate what TABLES still lack, in the paper's order, and print them
 	$(ABLATION)
 
+transfer-table: TABLES = 11,12
+transfer-table: ablation-table  ## Transfer features to other data sets as Tables 11 and 12 still lack, and print them
+
 ablation-plan: $(READY)  ## Print what ablation-table would run, and how long that might take
 	$(ABLATION) dry_run=true
 
@@ -71,6 +74,7 @@ lint: $(READY)  ## Check format, style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/mypy benchmarks
 
 format: $(READY)  ## Format the code
 	$(BIN)/ruff format .

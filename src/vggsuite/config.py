@@ -276,8 +276,9 @@ class PackConfig:
 
 @dataclass
 class TableSettings(OnRunsConfig):
-    """What tables are printed of, and where to."""
+    """What tables are printed of, and where to; `targets` are the data sets of Tables 11 and 12 (null: all)."""
 
+    targets: list[str] | None = None
     data: DataConfig = field(default_factory=DataConfig)
     confidence: float = 0.95
     output: str = MISSING

@@ -11,19 +11,31 @@ from omegaconf import DictConfig
 
 from vggsuite import cli
 from vggsuite.checks import validate
-from vggsuite.config import AblationConfig, FuseConfig, Layers, TrainConfig, compose_command, to_config
+from vggsuite.config import (
+    AblationConfig,
+    FuseConfig,
+    Layers,
+    TrainConfig,
+    TransferConfig,
+    compose_command,
+    to_config,
+)
 from vggsuite.errors import UserError
 from vggsuite.evaluation.members import find_members, finished_fusion, fusion_folder
 from vggsuite.evaluation.settings import finished, protocol_of, settle
+from vggsuite.files import file_digest
 from vggsuite.naming import quoted
 from vggsuite.protocol import Method
 from vggsuite.results.experiments import experiment_of, printed_rows
-from vggsuite.results.record import RECORD_FILE
-from vggsuite.results.run_folder import is_finished
+from vggsuite.results.record import RECORD_FILE, TRANSFER_FILE, read_transfer
+from vggsuite.results.run_folder import CHECKPOINT, is_finished
 from vggsuite.results.tables import OF_TABLE_7
+from vggsuite.results.transfer_tables import TITLES as TRANSFERS
+from vggsuite.results.transfer_tables import Point, points_of
+from vggsuite.transfer.settings import check, source_run
 
 SCRIPTS = {3: "train.py", 4: "evaluate.py", 5: "evaluate.py", 6: "fuse.py"}  # of each table's experiments
-BUILT_ON = {3: (3,), 4: (3, 4), 5: (3, 5), 6: (3, 4, 5, 6), 7: (3, 4, 5, 6)}
+BUILT_ON = {3: (3,), 4: (3, 4), 5: (3, 5), 6: (3, 4, 5, 6), 7: (3, 4, 5, 6), 11: (3,), 12: (3,)}
 SET_HERE = ("paths.", "data=", "seed=", "experiment=")
 PASSED_ON = ("trainer=", "trainer.accelerator=", "trainer.devices=")  # from a training to its evaluations
 
@@ -67,6 +79,8 @@ class Task:
                 return is_finished(to_config(self.cfg, TrainConfig), Path(self.makes[0]))
             case "evaluate.py":
                 return is_evaluated(self.cfg, self.words)
+            case "transfer.py":
+                return is_transferred(Path(self.makes[0]))
             case _:
                 return is_fused(to_config(self.cfg, FuseConfig))
 
@@ -86,6 +100,7 @@ def tasks_of(tables: Iterable[int], config: AblationConfig, *, data: str, typed:
     overrides = shlex.split(config.overrides)
     check_words(config, overrides, typed)
     paths = [word for word in typed if word.startswith("paths.")]
+    tables = list(tables)
     shown = {experiment for table in tables for experiment in experiments_of(table)}
     tasks: dict[Key, Task] = {}
     asked: list[Key] = []
@@ -97,6 +112,11 @@ def tasks_of(tables: Iterable[int], config: AblationConfig, *, data: str, typed:
             tasks.setdefault(task.makes, task)  # Tables 4 and 5 share two evaluations
             if experiment in shown:
                 asked.append(task.makes)
+    for number in sorted(set(tables) & TRANSFERS.keys()):
+        for seed, point in product(seeds_of(config.seeds), points_of(number, data, config.targets)):
+            task = transfer_task(point, data, seed, paths, overrides)
+            tasks[task.makes] = task
+            asked.append(task.makes)
     wanted = with_needs(asked, tasks)
     return [task for key, task in tasks.items() if key in wanted]
 
@@ -148,10 +168,19 @@ def with_needs(asked: Iterable[Key], tasks: Mapping[Key, Task]) -> set[Key]:
 
 
 def experiments_of(table: int) -> set[str]:
-    """The experiments that a table shows."""
+    """The experiments that a table shows, transfers aside."""
+    if table in TRANSFERS:
+        return set()
     if table == 7:
         return set(OF_TABLE_7.values())
     return {experiment_of(table, row) for row in printed_rows(table)}
+
+
+def transfer_task(point: Point, source: str, seed: int, paths: Sequence[str], overrides: Sequence[str]) -> Task:
+    """The task of a figure of Table 11 or 12, by nets trained on `source`."""
+    few = [f"data.splits.keep_per_class={point.few}"] if point.few else []
+    words = [f"experiment={point.experiment}", f"data={point.target}", f"source={source}", f"seed={seed}", *few, *paths]
+    return make_task("transfer.py", point.name, seed, words, overrides)
 
 
 def make_task(script: str, experiment: str, seed: int, own: Sequence[str], overrides: Sequence[str]) -> Task:
@@ -168,6 +197,8 @@ def make_task(script: str, experiment: str, seed: int, own: Sequence[str], overr
             makes, needs = of_training(cfg, folder)
         case "evaluate.py":
             makes, needs = of_evaluation(cfg)
+        case "transfer.py":
+            makes, needs = of_transfer(cfg, folder)
         case _:
             makes, needs = of_fusion(cfg)
     return Task(script, experiment, seed, words, cfg, makes, frozenset(needs))
@@ -184,6 +215,13 @@ def of_evaluation(cfg: DictConfig) -> tuple[Key, set[Key]]:
     """What an evaluation makes, and what it needs: its run, and where it is the mean of two methods, theirs."""
     parts = (Method.dense, Method.multi_crop) if cfg.protocol == Method.both else ()
     return evaluation_key(cfg.run, cfg), {(cfg.run,), *(evaluation_key(cfg.run, cfg, part) for part in parts)}
+
+
+def of_transfer(cfg: DictConfig, folder: str) -> tuple[Key, set[Key]]:
+    """What a transfer makes, and the runs whose features it takes."""
+    config = to_config(cfg, TransferConfig)
+    check(config)
+    return (folder,), {(str(source_run(config, net)),) for net in config.nets}
 
 
 def of_fusion(cfg: DictConfig) -> tuple[Key, set[Key]]:
@@ -208,3 +246,17 @@ def is_fused(config: FuseConfig) -> bool:
     except UserError:  # some are still to be made
         return False
     return finished_fusion(fusion_folder(config, members), members) is not None
+
+
+def is_transferred(folder: Path) -> bool:
+    """Whether a transfer has finished in `folder`, of the runs as they are now."""
+    if not (folder / TRANSFER_FILE).is_file():
+        return False
+    runs = folder.parents[2]
+    nets = [weights for weights in read_transfer(folder).of if "run" in weights]
+    return all(is_current(weights, runs / weights["run"]) for weights in nets)
+
+
+def is_current(weights: dict[str, str], run: Path) -> bool:
+    """Whether these are the weights of a run as it is now."""
+    return (run / CHECKPOINT).is_file() and file_digest(run / CHECKPOINT) == weights["sha256"]

@@ -6,8 +6,9 @@ from typing import Any
 
 from vggsuite.config import TableSettings
 from vggsuite.errors import UserError
-from vggsuite.results import rendering, report
+from vggsuite.results import rendering, report, transfer_tables
 from vggsuite.results.collection import collect
+from vggsuite.results.rendering import Report
 
 
 def check_settings(config: TableSettings) -> None:
@@ -27,8 +28,9 @@ def table_numbers(setting: str, asked: Any) -> list[int]:
         UserError: for what is none.
     """
     numbers = list(asked) if isinstance(asked, list) else [asked]
-    if not numbers or not all(type(number) is int and number in report.TITLES for number in numbers):
-        allowed = ", ".join(map(str, report.TITLES))
+    known = [*report.TITLES, *transfer_tables.TITLES]
+    if not numbers or not all(type(number) is int and number in known for number in numbers):
+        allowed = ", ".join(map(str, known))
         raise UserError(
             f"{setting}={asked} is not among those that can be printed; allowed: {allowed}, or {setting}=[3,4]."
         )
@@ -37,8 +39,18 @@ def table_numbers(setting: str, asked: Any) -> list[int]:
 
 def print_tables(config: TableSettings, numbers: Sequence[int]) -> None:
     """Print tables from the records that exist, and save them in `config.output`."""
-    collection = collect(Path(config.paths.runs), data=config.data.name, variant=config.variant)
     for number in numbers:
-        made = report.make_report(number, collection, config.confidence)
+        made = make_report(number, config)
         print(rendering.as_text(made))
         print("saved:", *rendering.save(made, Path(config.output)), end="\n\n", flush=True)
+
+
+def make_report(number: int, config: TableSettings) -> Report:
+    """Everything to print of a table."""
+    runs, data, variant = Path(config.paths.runs), config.data.name, config.variant
+    if number in transfer_tables.TITLES:
+        transfers = transfer_tables.collect_transfers(runs, source=data, variant=variant)
+        return transfer_tables.make_transfer_report(
+            number, transfers, source=data, variant=variant, targets=config.targets, confidence=config.confidence
+        )
+    return report.make_report(number, collect(runs, data=data, variant=variant), config.confidence)

@@ -17,6 +17,7 @@ SCHEMA_VERSION = 2
 RECORD_FILE = "result.json"
 EVALUATION_FILE = "evaluation.json"
 TRANSFER_FILE = "transfer.json"
+SCORES_FILE = "scores.npz"  # of a transfer
 EVALUATIONS = "evaluations"  # the folder of a run's evaluations, in the run's own
 
 

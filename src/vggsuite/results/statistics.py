@@ -57,3 +57,20 @@ def paired_over_seeds(ours: list[float], other: list[float], confidence: float) 
         return Estimate(value, -math.inf, math.inf, method)
     interval = stats.ttest_rel(ours, other).confidence_interval(confidence)
     return Estimate(value, float(interval.low), float(interval.high), method)
+
+
+def paired_over_splits(ours: list[float], other: list[float], confidence: float, *, test_to_train: float) -> Estimate:
+    """The difference in score `ours` - `other`, in percent, over random splits of the same images into training and
+    test ones. Splits share images, so Student's t has its variance corrected (Nadeau & Bengio 2003).
+
+    Args:
+        test_to_train: how many test images there are for each training image.
+    """
+    difference = np.subtract(ours, other)
+    count, value = len(difference), float(difference.mean())
+    method = f"corrected t over {count} splits"
+    error = math.sqrt((1 / count + test_to_train) * float(np.var(difference, ddof=1)))
+    if error == 0:
+        return Estimate(value, -math.inf, math.inf, method)
+    reach = float(stats.t.ppf(0.5 + confidence / 2, count - 1)) * error
+    return Estimate(value, value - reach, value + reach, method)

@@ -19,15 +19,16 @@ from vggsuite.evaluation.run import Subject, write_csv
 from vggsuite.files import exclusive, save_arrays, write_atomically
 from vggsuite.naming import repeat_command
 from vggsuite.results.environment import environment
-from vggsuite.results.record import TRANSFER_FILE, Transfer, read_transfer, write_transfer
+from vggsuite.results.record import SCORES_FILE, TRANSFER_FILE, Transfer, read_transfer, write_transfer
+from vggsuite.results.resampling import bounds, resampled_scores
 from vggsuite.results.run_folder import CONFIG_FILE
 from vggsuite.results.statistics import mean_and_sd
 from vggsuite.transfer.by_fine_tuning import fine_tune
 from vggsuite.transfer.by_svm import classify
 from vggsuite.transfer.nets import find_nets, letter_of
-from vggsuite.transfer.scoring import CONFIDENCE, Outcome, check_metric, interval
+from vggsuite.transfer.scoring import Outcome, check_metric
 
-SCORES_FILE = "scores.npz"
+CONFIDENCE = 0.95  # of the interval over the images of a single split
 
 
 def transfer(config: TransferConfig, folder: Path, *, typed: Sequence[str], choices: Mapping[str, str]) -> Transfer:
@@ -126,8 +127,8 @@ def metrics_of(metric: Metric, outcomes: Sequence[Outcome], images: LabelledImag
     if sd is not None:
         return {"mean": mean, "sd": sd}
     (outcome,) = outcomes
-    bounds = interval(metric, outcome.scores, images.targets[outcome.test])
-    return {"mean": mean, "sd": None, "interval": bounds, "confidence": CONFIDENCE}
+    interval = bounds(resampled_scores(metric, outcome.scores, images.targets[outcome.test]), CONFIDENCE)
+    return {"mean": mean, "sd": None, "interval": interval, "confidence": CONFIDENCE}
 
 
 def save(record: Transfer, outcomes: Sequence[Outcome], images: LabelledImages, folder: Path) -> None:

@@ -10,9 +10,6 @@ from vggsuite.data.labelled import LabelledImages, Split
 from vggsuite.errors import UserError
 from vggsuite.transfer.metrics import average_precision, class_recall
 
-NUM_RESAMPLES = 1000
-CONFIDENCE = 0.95
-
 
 @dataclass(frozen=True)
 class Outcome:
@@ -85,40 +82,3 @@ def outcome_of(metric: Metric, images: LabelledImages, split: Split, scores: np.
     counts = {f"num_{part}": len(indices) for part, indices in split._asdict().items()}
     told = {"score": found.score, **chosen, **counts, "per_class": found.per_class}
     return Outcome(told, split.test, scores.astype(np.float32))
-
-
-def interval(metric: Metric, scores: np.ndarray, targets: np.ndarray) -> list[float]:
-    """The confidence interval of a split's score, in percent, by a bootstrap over its images; of mean class recall
-    within each class, so that none is ever empty."""
-    rng = np.random.default_rng(0)
-    if metric == Metric.mean_class_recall:
-        labels = targets.argmax(axis=1)
-        hits = scores.argmax(axis=1) == labels
-        classes = [hits[labels == label] for label in range(targets.shape[1])]
-        draws = np.mean([rng.binomial(len(own), own.mean(), NUM_RESAMPLES) / len(own) for own in classes], axis=0)
-    else:
-        eleven = metric == Metric.average_precision_11_points
-        counts = rng.multinomial(len(scores), np.full(len(scores), 1 / len(scores)), size=NUM_RESAMPLES)
-        columns = zip(scores.T, targets.T, strict=True)
-        draws = np.mean([resampled_precision(*column, counts, eleven_points=eleven) for column in columns], axis=0)
-    tail = (1 - CONFIDENCE) / 2
-    return [100 * float(bound) for bound in np.quantile(draws, (tail, 1 - tail))]
-
-
-def resampled_precision(
-    scores: np.ndarray, targets: np.ndarray, counts: np.ndarray, *, eleven_points: bool
-) -> np.ndarray:
-    """Average precision of each resample [R], of images drawn `counts` [R, N] times; nan where none has the class."""
-    order = np.argsort(-scores, kind="stable")
-    order = order[targets[order] != 0]
-    drawn = counts[:, order]
-    hits = np.cumsum(drawn * (targets[order] == 1), axis=1)
-    seen = np.cumsum(drawn, axis=1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        precision = np.where(seen > 0, hits / seen, 0.0)
-        recall = hits / hits[:, -1:]
-    envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    if eleven_points:
-        reached = [(recall >= point - 1e-12) for point in np.linspace(0, 1, 11)]
-        return np.mean([np.max(np.where(at, precision, 0), axis=1) for at in reached], axis=0)
-    return np.sum(np.diff(recall, axis=1, prepend=0) * envelope, axis=1)

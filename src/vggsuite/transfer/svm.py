@@ -79,7 +79,7 @@ def transposed(features: Tensor, images: Tensor) -> Tensor:
 @dataclass(frozen=True)
 class Stretch:
     """Weights stretched along orthonormal directions [D + 1, R] by `factors` [R]: L-BFGS works on the weights before
-    it, for which the objective curves about alike in all directions, and gets by with an eighth of the iterations.
+    it, for which the objective curves about alike in all directions, and gets by with a tenth of the iterations.
 
     The factors are those of the directions in which the features, with a 1 for the intercept, vary most: where their
     sum of squares is s^2, the objective curves by about 1 + 2 C s^2 times the share of images that violate the margin.

@@ -1,4 +1,4 @@
-"""How fast transfer is (appendix B), as ratios within one run: python benchmarks/transfer_learning.py
+"""How fast transfer is (appendix B), as ratios within one run: python benchmarks/transfer.py
 
 Linear SVMs, one-vs-rest: ours beside scikit-learn's LinearSVC, which minimises the same, and its SGDClassifier with the
 same loss and penalty (the intercept not regularised; 20 epochs, adaptive rate from 0.1, as its own schedule diverges
