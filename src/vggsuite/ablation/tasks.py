@@ -31,7 +31,7 @@ from vggsuite.results.record import RECORD_FILE, TRANSFER_FILE, read_transfer
 from vggsuite.results.run_folder import CHECKPOINT, is_finished
 from vggsuite.results.tables import OF_TABLE_7
 from vggsuite.results.transfer_tables import TITLES as TRANSFERS
-from vggsuite.results.transfer_tables import Point, points_of
+from vggsuite.results.transfer_tables import Point, points_of, words_of
 from vggsuite.transfer.settings import check, source_run
 
 SCRIPTS = {3: "train.py", 4: "evaluate.py", 5: "evaluate.py", 6: "fuse.py"}  # of each table's experiments
@@ -178,8 +178,7 @@ def experiments_of(table: int) -> set[str]:
 
 def transfer_task(point: Point, source: str, seed: int, paths: Sequence[str], overrides: Sequence[str]) -> Task:
     """The task of a figure of Table 11 or 12, by nets trained on `source`."""
-    few = [f"data.splits.keep_per_class={point.few}"] if point.few else []
-    words = [f"experiment={point.experiment}", f"data={point.target}", f"source={source}", f"seed={seed}", *few, *paths]
+    words = [*words_of(point, source), f"seed={seed}", *paths]
     return make_task("transfer.py", point.name, seed, words, overrides)
 
 

@@ -53,7 +53,8 @@ def resampled_precision(
     return np.where(np.isnan(recall[:, -1]), np.nan, np.mean(reached, axis=0))
 
 
-def bounds(draws: np.ndarray, confidence: float) -> list[float]:
-    """The middle share `confidence` of the draws."""
+def centred_bounds(value: float, draws: np.ndarray, confidence: float) -> list[float]:
+    """The middle share `confidence` of the draws, shifted so that their mean is `value`: a resample has some images
+    twice, by which average precision rises."""
     tail = (1 - confidence) / 2
-    return [float(bound) for bound in np.quantile(draws, (tail, 1 - tail))]
+    return [value + float(bound) for bound in np.quantile(draws, (tail, 1 - tail)) - draws.mean()]

@@ -9,10 +9,11 @@ import numpy as np
 
 from vggsuite.config import Metric
 from vggsuite.errors import UserError
+from vggsuite.naming import variant_of
 from vggsuite.results.experiments import printed_rows
 from vggsuite.results.record import SCORES_FILE, TRANSFER_FILE, Transfer, read_transfer
 from vggsuite.results.rendering import DASH, Grid, Report, commit_text
-from vggsuite.results.resampling import bounds, resampled_scores
+from vggsuite.results.resampling import centred_bounds, resampled_scores
 from vggsuite.results.statistics import Estimate, mean_and_sd, paired_over_seeds, paired_over_splits
 
 TITLES = {
@@ -22,6 +23,7 @@ TITLES = {
 # The data sets of each table: of nets trained on the digits the embedded ones, else those of the paper.
 EMBEDDED = {11: ("letters", "letters_voc"), 12: ("letters_action",)}
 OF_THE_PAPER = {11: ("voc2007", "voc2012", "caltech101", "caltech256"), 12: ("voc2012_action",)}
+SOURCES = ("digits", "imagenet")  # of these data sets' own config files
 MULTI_LABEL = ("letters_voc", "letters_action", "voc2007", "voc2012", "voc2012_action")  # which cannot be fine-tuned on
 NETS = "VGG Net-D & Net-E"
 EXPERIMENTS = {  # of the paper's rows
@@ -99,6 +101,13 @@ class Point(NamedTuple):
         return f"{self.experiment} on {self.target}{f', {self.few} a class' if self.few else ''}"
 
 
+def words_of(point: Point, source: str) -> list[str]:
+    """What is typed of transfer.py for a figure, beside its seed."""
+    told = [] if source in SOURCES else [f"source={source}"]
+    few = [f"data.splits.keep_per_class={point.few}"] if point.few else []
+    return [f"experiment={point.experiment}", f"data={point.target}", *told, *few]
+
+
 def points_of(number: int, source: str, chosen: Sequence[str] | None) -> list[Point]:
     """Every figure of ours in Table 11 or 12."""
     printed = [EXPERIMENTS[row["method"]] for row in printed_rows(number) if row["method"] in EXPERIMENTS]
@@ -127,10 +136,10 @@ def collect_transfers(runs: Path, *, source: str, variant: str) -> Transfers:
     for target, table in places:
         for file in sorted((runs / target / table).glob(f"*/seed_*/{TRANSFER_FILE}")):
             record = read_transfer(file.parent)
-            few = record.data["splits"]["keep_per_class"]
-            typed = f"+data.splits.keep_per_class-{few}" if few else ""
+            point = Point(target, record.experiment, record.data["splits"]["keep_per_class"])
+            typed = variant_of(words_of(point, source), record.experiment)
             if (record.settings["source"], record.variant, record.typed) == (source, variant, typed):
-                found.setdefault(Point(target, record.experiment, few), {})[record.seed] = Found(file.parent, record)
+                found.setdefault(point, {})[record.seed] = Found(file.parent, record)
     return found
 
 
@@ -343,7 +352,7 @@ def paired_over_test_images(ours: Found, other: Found, confidence: float) -> Est
             targets = arrays["targets"][arrays["test_0"]]
             draws.append(resampled_scores(Metric(found.record.metric), arrays["scores_0"], targets))
     value = ours.record.splits[0]["score"] - other.record.splits[0]["score"]
-    low, high = bounds(draws[0] - draws[1], confidence)
+    low, high = centred_bounds(value, draws[0] - draws[1], confidence)
     return Estimate(value, low, high, f"bootstrap over {len(targets)} images")
 
 

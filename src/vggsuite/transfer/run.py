@@ -20,7 +20,7 @@ from vggsuite.files import exclusive, save_arrays, write_atomically
 from vggsuite.naming import repeat_command
 from vggsuite.results.environment import environment
 from vggsuite.results.record import SCORES_FILE, TRANSFER_FILE, Transfer, read_transfer, write_transfer
-from vggsuite.results.resampling import bounds, resampled_scores
+from vggsuite.results.resampling import centred_bounds, resampled_scores
 from vggsuite.results.run_folder import CONFIG_FILE
 from vggsuite.results.statistics import mean_and_sd
 from vggsuite.transfer.by_fine_tuning import fine_tune
@@ -127,7 +127,8 @@ def metrics_of(metric: Metric, outcomes: Sequence[Outcome], images: LabelledImag
     if sd is not None:
         return {"mean": mean, "sd": sd}
     (outcome,) = outcomes
-    interval = bounds(resampled_scores(metric, outcome.scores, images.targets[outcome.test]), CONFIDENCE)
+    draws = resampled_scores(metric, outcome.scores, images.targets[outcome.test])
+    interval = centred_bounds(mean, draws, CONFIDENCE)
     return {"mean": mean, "sd": None, "interval": interval, "confidence": CONFIDENCE}
 
 
