@@ -1,5 +1,7 @@
 """How fast transfer is (appendix B), as ratios within one run: python benchmarks/transfer.py
 
+Descriptors beside a plain loop over torchvision's VGG-16, both with random weights.
+
 Linear SVMs, one-vs-rest: ours beside scikit-learn's LinearSVC, which minimises the same, and its SGDClassifier with the
 same loss and penalty (the intercept not regularised; 20 epochs, adaptive rate from 0.1, as its own schedule diverges
 here). Random features with structure, as a ReLU leaves them: 20 clusters, 256 directions common to all in which the
@@ -13,24 +15,44 @@ Then ours alone on as many images as Caltech-256 has, with descriptors of six sc
 
 import argparse
 import functools
+import shutil
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
+from sklearn.datasets import load_sample_images
 from sklearn.linear_model import SGDClassifier
 from sklearn.svm import LinearSVC
 from torch import Tensor
 from torch.nn import functional as F
+from torchvision import transforms
+from torchvision.models import vgg16
+from torchvision.models.feature_extraction import create_feature_extractor
 
 from measure import arguments_parser, clock, ratio, report, resident_peak, rounds, setting, table
+from vggsuite.config import Decoder, Region
+from vggsuite.data.labelled import LabelledImages
+from vggsuite.data.preprocessing import Preprocessing
+from vggsuite.data.samples import Files, Samples
+from vggsuite.evaluation.run import Subject
+from vggsuite.models.initialisation import draw_weights
+from vggsuite.models.vgg import VGG
+from vggsuite.models.weights import PREPROCESSINGS
 from vggsuite.transfer import svm
+from vggsuite.transfer.descriptors import FOLDER, Describer, Descriptor, content_digests
 
 NUM_CLASSES = 20  # PASCAL VOC's
 COMPARED, LARGE = (4_000, 4_096), (30_000, 24_576)
 NUM_COMMON = 256
+NUM_FILES = 16
+WORKS = (("one 224 x 224 view", (375, 375), 224, False), ("dense", (500, 375), 256, True))
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 CS = (0.1, 1.0, 10.0, 100.0)
 Figures = tuple[float, float, float]
 
@@ -138,9 +160,98 @@ def large(threads: int) -> str:
     return table(rows, ("way", "s", "peak memory, GB", "how"))
 
 
-def extraction() -> str:
-    """Feature extraction."""
-    raise NotImplementedError
+def extraction(count: int) -> str:
+    """Descriptors by net D of JPEG files, read and decoded, beside a plain loop over torchvision's extractor: the same
+    224 x 224 pixels of square files, one view; and whole files at Q = 256 with their mirror images."""
+    rows = []
+    device = torch.device("cpu")
+    with tempfile.TemporaryDirectory() as home:
+        for name, size, side, flip in (
+            ("one 224 x 224 view", (375, 375), 224, False),
+            ("dense", (500, 375), 256, True),
+        ):
+            images = photographs(Path(home) / name, size)
+            paths = [images.samples.location(index) for index in range(NUM_FILES)]
+            subject = net_d(Path(home) / name)
+            plain = plain_loop(side, dense=flip)
+            calls: dict[str, Callable[[], object]] = {
+                "plain loop": functools.partial(plain, paths),
+                "ours": functools.partial(described, images, subject, Descriptor(side, flip=flip)),
+            }
+            times = rounds({way: functools.partial(timed, call, device) for way, call in calls.items()}, count)
+            for way in calls:
+                rate = NUM_FILES / statistics.median(times[way])
+                rows.append((name, way, f"{rate:.2f}", ratio(times, way, "plain loop")))
+    return table(rows, ("work", "way", "images/s", "x plain loop"))
+
+
+def timed(call: Callable[[], object], device: torch.device) -> float:
+    """The seconds that a call takes."""
+    started = clock(device)
+    call()
+    return clock(device) - started
+
+
+def photographs(folder: Path, size: tuple[int, int]) -> LabelledImages:
+    """Crops of scikit-learn's photographs as JPEG files."""
+    folder.mkdir()
+    names = []
+    for number in range(NUM_FILES):
+        photo = Image.fromarray(load_sample_images().images[number % 2])
+        left, top = (number * 7 % (length - side) for length, side in zip(photo.size, size, strict=True))
+        names.append(f"{number}.jpg")
+        photo.crop((left, top, left + size[0], top + size[1])).save(folder / names[-1], quality=90)
+    samples = Samples.all_of(Files(folder, names), [0] * NUM_FILES)
+    return LabelledImages(["photograph"], samples, np.ones((NUM_FILES, 1), dtype=np.int8), [])
+
+
+def net_d(folder: Path) -> Subject:
+    """Net D with random weights."""
+    torch.manual_seed(0)
+    net = VGG(16)
+    draw_weights(net, "kaiming")
+    return Subject("d", folder, net, Preprocessing(**PREPROCESSINGS["torchvision"]), {"sha256": "0" * 64})
+
+
+def described(images: LabelledImages, subject: Subject, descriptor: Descriptor) -> np.ndarray:
+    """The suite's own way, files hashed and descriptors saved."""
+    shutil.rmtree(subject.folder / FOLDER, ignore_errors=True)
+    describer = Describer(
+        images,
+        sizes=images.sizes(),
+        contents=content_digests(images.samples),
+        devices=[torch.device("cpu")],
+        batch_size=16,
+        shard_size=1000,
+        num_workers=0,
+        decoder=Decoder.turbo,
+    )
+    return describer.describe(subject, descriptor, Region.image)
+
+
+def plain_loop(side: int, *, dense: bool) -> Callable[[Sequence[str]], Tensor]:
+    """As usually written: Pillow and torchvision's transforms, its VGG-16 cut at the second FC layer's ReLU; dense:
+    image by image, FC layers viewed as convolutions, the mirror image after it."""
+    net = vgg16().eval()
+    extractor = create_feature_extractor(net, {"classifier.4": "hidden"})
+    resize = [transforms.Resize(side)] if dense else [transforms.Resize((side, side))]
+    prepare = transforms.Compose([*resize, transforms.ToTensor(), transforms.Normalize(MEAN, STD)])
+
+    def of_map(image: Tensor) -> Tensor:
+        maps = net.features(image)
+        for index, kernel in ((0, 7), (3, 1)):
+            layer = net.classifier[index]
+            maps = F.relu(F.conv2d(maps, layer.weight.view(layer.out_features, -1, kernel, kernel), layer.bias))
+        return maps.mean(dim=(2, 3))
+
+    @torch.inference_mode()
+    def run(paths: Sequence[str]) -> Tensor:
+        images = [prepare(Image.open(path).convert("RGB")) for path in paths]
+        if dense:
+            return torch.cat([(of_map(image[None]) + of_map(image[None].flip(-1))) / 2 for image in images])
+        return torch.cat([extractor(batch)["hidden"] for batch in torch.stack(images).split(16)])
+
+    return run
 
 
 def main() -> None:
@@ -156,6 +267,7 @@ def main() -> None:
     sizes = [f"{size[0]:,} x {size[1]:,}, {NUM_CLASSES} classes" for size in (COMPARED, LARGE)]
     parts: dict[str, Callable[[], str]] = {
         "# Transfer": functools.partial(setting, packages=["scikit-learn", "scipy"]),
+        f"## Descriptors: net D, {NUM_FILES} JPEG files": lambda: extraction(arguments.rounds),
         f"## Linear SVM: {sizes[0]}": lambda: compared(arguments.rounds, arguments.threads),
         f"## Linear SVM: {sizes[1]}, C = 1": lambda: large(arguments.threads),
     }

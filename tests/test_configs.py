@@ -8,13 +8,17 @@ import pytest
 from hydra import compose
 
 from vggsuite.checks import validate
-from vggsuite.config import FuseConfig, TrainConfig, compose_command, to_config
+from vggsuite.config import FuseConfig, Layout, TrainConfig, TransferConfig, compose_command, to_config
+from vggsuite.data.find import MULTI_LABEL
 from vggsuite.data.scale import parse_scale, parse_test_scales
 from vggsuite.errors import UserError
 from vggsuite.naming import variant_of
 from vggsuite.results.experiments import METHODS, evaluations_of_runs, experiment_of, net_and_scale, printed_rows
 from vggsuite.results.paper import paper
 from vggsuite.results.tables import scale_text
+from vggsuite.results.transfer_tables import EXPERIMENTS as METHODS_OF_TRANSFER
+from vggsuite.results.transfer_tables import points_of, words_of
+from vggsuite.transfer.settings import check
 
 pytestmark = pytest.mark.usefixtures("hydra_for_tests")
 CONF = Path(__file__).parents[1] / "conf"
@@ -125,14 +129,16 @@ def test_imagenets_recipe_is_the_papers() -> None:
 def test_every_file_says_what_it_is_and_the_command(file: Path) -> None:
     header = [line for line in file.read_text().splitlines() if line.startswith("#") and "@package" not in line]
     assert header
-    if file.parent.name != "recipe":  # chosen by the data set
+    if file.parent.name not in ("recipe", "task"):  # chosen by the data set
         assert "python src/" in "".join(header)
 
 
 @pytest.mark.parametrize("group", ["model", "data", "recipe", "init", "trainer", "logger"])
 def test_every_choice_composes(group: str) -> None:
     for file in sorted((CONF / group).glob("*.yaml")):
-        extra = ["init.run=/nowhere"] if file.stem == "finished_run" else []
+        if group == "data" and Layout[file.stem] in MULTI_LABEL:  # for transfer.py alone
+            continue
+        extra = {"finished_run": ["init.run=/nowhere"], "weights": ["init.weights=/nowhere"]}.get(file.stem, [])
         config = composed(f"{group}={file.stem}", *extra)
         validate(config)
         assert set(config.trainer) >= {"accelerator", "devices", "strategy"}
@@ -192,3 +198,32 @@ def test_seed_0_is_a_seed() -> None:
 def test_a_table_config_composes() -> None:
     cfg: Any = compose("table", ["data=imagenet"])
     assert str(cfg.output).endswith("tables/imagenet")
+
+
+@pytest.mark.parametrize("source", ["digits", "imagenet"])
+@pytest.mark.parametrize("number", [11, 12])
+def test_the_experiments_of_tables_11_and_12_compose_on_every_data_set(number: int, source: str) -> None:
+    points = points_of(number, source, None)
+    assert {f"{point.experiment}.yaml" for point in points} == {
+        f"table{number}/{file.name}" for file in CONF.glob(f"experiment/table{number}/*.yaml")
+    }
+    for point in points:
+        cfg, _ = compose_command("transfer", words_of(point, source))
+        config = to_config(cfg, TransferConfig)
+        check(config)
+        assert (config.experiment, config.source, config.data.name) == (point.experiment, source, point.target)
+        header = (CONF / f"experiment/{point.experiment}.yaml").read_text()
+        assert f"python src/transfer.py experiment={point.experiment} data=" in header
+
+
+@pytest.mark.parametrize(
+    ("experiment", "method"), [(experiment, method) for method, experiment in METHODS_OF_TRANSFER.items()]
+)
+def test_the_headers_tell_the_papers_figures_of_transfer(experiment: str, method: str) -> None:
+    rows = [*printed_rows(11), *printed_rows(12)]
+    (row,) = (row for row in rows if row["method"] == method)
+    header = " ".join((CONF / f"experiment/{experiment}.yaml").read_text().split("nets:")[0].replace("#", "").split())
+    for name, value in row.items():
+        if name != "method":
+            told = f"{value[0]:.1f} +- {value[1]:.1f}" if isinstance(value, list) else f"{value:.1f}"
+            assert told in header

@@ -86,14 +86,14 @@ def data_ranges(data: DataConfig) -> list[Range]:
         ("data.splits.number", "1 or more", splits.number >= 1),
         ("data.splits.chosen", "0 or more, below data.splits.number", 0 <= splits.chosen < splits.number),
         ("data.splits.seed", "0 or more", splits.seed >= 0),
-        *(
-            (f"data.splits.{name}", "1 or more, or null", getattr(splits, name) is None or getattr(splits, name) >= 1)
-            for name in ("train_per_class", "test_per_class")
-        ),
         (
-            "data.splits.keep_per_class",
-            "2 or more, one of them to choose by, or null",
-            splits.keep_per_class is None or splits.keep_per_class >= 2,
+            "data.splits.test_per_class",
+            "1 or more, or null",
+            splits.test_per_class is None or splits.test_per_class >= 1,
+        ),
+        *(
+            (f"data.splits.{name}", "2 or more, one of them to choose by, or null", count is None or count >= 2)
+            for name, count in (("train_per_class", splits.train_per_class), ("keep_per_class", splits.keep_per_class))
         ),
     ]
 

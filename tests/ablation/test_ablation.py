@@ -46,6 +46,25 @@ def test_a_table_needs_what_it_shows_and_all_that_comes_before(
     assert all(task.needs <= set(keys[:place]) for place, task in enumerate(made))
 
 
+@pytest.mark.parametrize(
+    ("table", "chosen", "transferred", "trained"),
+    [(11, None, 23, 7), (11, ["letters"], 17, 7), (12, None, 2, 7), (12, ["letters"], 0, 0)],
+)
+def test_a_transfer_needs_the_runs_of_its_nets(
+    table: int, chosen: list[str] | None, transferred: int, trained: int
+) -> None:
+    made = tasks(table, targets=chosen)
+    assert [sum(task.script == script for task in made) for script in ("transfer.py", "train.py")] == [
+        transferred,
+        trained,
+    ]
+    keys = [task.makes for task in made]
+    assert all(task.needs <= set(keys[:place]) for place, task in enumerate(made))
+    assert all(
+        "table3/d_multi/seed_0" in str(task.needs) for task in made if task.experiment.startswith("table11/d on")
+    )
+
+
 def test_seeds_and_overrides_reach_every_task() -> None:
     made = tasks(5, seeds=2, overrides="recipe.epochs=3 trainer=cpu \"data.root='/a b'\"")
     assert sorted({task.seed for task in made}) == [0, 1]
@@ -166,7 +185,7 @@ def test_a_gpu_is_not_estimated_by_a_cpu() -> None:
     [
         (
             ["tables=[3,9]"],
-            "tables=[3, 9] is not among those that can be printed; allowed: 3, 4, 5, 6, 7, or tables=[3,4]",
+            "tables=[3, 9] is not among those that can be printed; allowed: 3, 4, 5, 6, 7, 11, 12, or tables=[3,4]",
         ),
         (["seeds=0"], "seeds=0 is no number of seeds"),
         (["overrides='seed=3'"], "overrides has seed=3, which is set for all tasks"),

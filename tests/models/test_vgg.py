@@ -115,6 +115,38 @@ def test_dropout_has_its_probability() -> None:
     assert dropouts == [0.25, 0.25]
 
 
+def test_frozen_layers_get_no_gradient() -> None:
+    net = VGG(13, batch_norm=True, **TINY)
+    net.freeze(["conv1_1", "conv3_2", "fc7"])
+    net(torch.randn(4, 3, 32, 32)).square().sum().backward()
+    without = {name.rpartition(".")[0] for name, value in net.named_parameters() if value.grad is None}
+    layers = {name: layer for name, layer in net.named_modules() if name in without}
+    assert [type(layer).__name__ for layer in layers.values()] == ["Conv2d", "BatchNorm2d"] * 2 + ["Linear"]
+    weights = dict(net.named_weight_layers())
+    assert {*layers.values()} >= {weights[name] for name in ("conv1_1", "conv3_2", "fc7")}
+    assert all(not value.requires_grad for name in without for value in net.get_submodule(name).parameters())
+
+
+def test_a_frozen_batch_normalisation_keeps_its_averages_and_the_others_do_not() -> None:
+    """Whether the net is told to train after it was frozen, as by Lightning, or not again."""
+    frozen = VGG(11, batch_norm=True, **TINY)
+    again = VGG(11, batch_norm=True, **TINY)
+    frozen.freeze(["conv1_1", "conv4_2"])
+    again.freeze(["conv1_1", "conv4_2"])
+    again.eval().train()
+    for net in (frozen, again):
+        norms = [layer for layer in net.features if isinstance(layer, nn.BatchNorm2d)]
+        names = list(net.conv_names)
+        net(torch.randn(4, 3, 32, 32))
+        assert net.training
+        assert [name for name, norm in zip(names, norms, strict=True) if norm.num_batches_tracked == 0] == [
+            *("conv1_1", "conv4_2")
+        ]
+        unmoved = [name for name, norm in zip(names, norms, strict=True) if not norm.running_mean.any()]  # type: ignore[union-attr]
+        assert unmoved == ["conv1_1", "conv4_2"]
+        assert not any(layer.training for layer in net.eval().modules())
+
+
 @pytest.mark.parametrize(
     ("factors", "allowed"),
     [

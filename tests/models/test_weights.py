@@ -11,12 +11,13 @@ import pytest
 import torch
 from torchvision.models import VGG11_Weights, VGG16_Weights
 
+from vggsuite.data.preprocessing import Preprocessing
 from vggsuite.errors import UserError
 from vggsuite.models.convert_weights import convert
 from vggsuite.models.initialisation import draw_weights
 from vggsuite.models.state import fill, first_difference, module_names, num_classes
 from vggsuite.models.vgg import VGG
-from vggsuite.models.weights import PREPROCESSINGS, Weights, load_weights
+from vggsuite.models.weights import IMAGENET_MEAN, PREPROCESSINGS, Weights, load_weights, without_scaling
 
 Write = Callable[[VGG, Path], None]
 
@@ -258,3 +259,45 @@ def test_nets_that_torchvision_has_not_are_told_before_any_download(factors: dic
     for source in ("DEFAULT", "vgg16"):
         with pytest.raises(UserError, match=r"for this net; allowed: a .pth, .pt, .caffemodel, .h5 file\.$"):
             load_weights(source, VGG(**factors, num_classes=3, width=1 / 32), None)
+
+
+SCALED: dict[str, dict[str, Any]] = {
+    **PREPROCESSINGS,
+    "both": {"mean": [1.0, 2.0, 3.0], "std": [50.0, 60.0, 70.0], "bgr": True},
+}
+
+
+@pytest.mark.parametrize("factors", [{}, {"batch_norm": True}, {"lrn": True}])
+@pytest.mark.parametrize("preprocessing", SCALED)
+def test_division_and_order_of_channels_may_be_in_the_first_convolution(
+    preprocessing: str, factors: dict[str, Any]
+) -> None:
+    """At the borders as well, where zeros pad what was preprocessed."""
+    given = SCALED[preprocessing]
+    nets = [VGG(11, num_classes=6, width=1 / 16, crop=32, num_pools=3, **factors).eval() for _ in range(2)]
+    draw_weights(nets[0], "kaiming")
+    before = {name: value.clone() for name, value in nets[0].state_dict().items()}
+    weights = without_scaling(Weights("theirs", nets[0].state_dict(), given))
+    assert weights.preprocessing == {"mean": given["mean"]}
+    nets[1].load_state_dict(weights.state)
+    pixels = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
+    pixels[:, :, :5] = 255  # far from what pads them
+    with torch.inference_mode():
+        expected, found = (
+            net(preprocess(pixels))
+            for net, preprocess in zip(nets, (Preprocessing(**given), Preprocessing(given["mean"])), strict=True)
+        )
+    assert (found - expected).norm() <= 1e-4 * expected.norm()
+    assert (expected[1:] - expected[:1]).norm() > 1e-2 * expected.norm()
+    assert all(torch.equal(value, before[name]) for name, value in nets[0].state_dict().items())
+    changed = {name for name, value in weights.state.items() if not torch.equal(value, before[name])}
+    assert changed == (set() if preprocessing == "paper" else {"features.0.weight"})
+
+
+def test_weights_without_scaling_are_other_weights() -> None:
+    """Their digest tells them from those they were made of, unless they are the same."""
+    state = make_net(11).state_dict()
+    for preprocessing, same in (("paper", True), ("torchvision", False), ("oxford", False)):
+        weights = Weights("theirs", state, PREPROCESSINGS[preprocessing])
+        assert (without_scaling(weights).sha256() == weights.sha256()) == same
+    assert PREPROCESSINGS["paper"] == {"mean": IMAGENET_MEAN}

@@ -80,7 +80,7 @@ class Task:
             case "evaluate.py":
                 return is_evaluated(self.cfg, self.words)
             case "transfer.py":
-                return is_transferred(Path(self.makes[0]))
+                return is_transferred(Path(self.makes[0]), Path(self.cfg.paths.runs))
             case _:
                 return is_fused(to_config(self.cfg, FuseConfig))
 
@@ -247,11 +247,10 @@ def is_fused(config: FuseConfig) -> bool:
     return finished_fusion(fusion_folder(config, members), members) is not None
 
 
-def is_transferred(folder: Path) -> bool:
-    """Whether a transfer has finished in `folder`, of the runs as they are now."""
+def is_transferred(folder: Path, runs: Path) -> bool:
+    """Whether a transfer has finished in `folder`, of the nets below `runs` as they are now."""
     if not (folder / TRANSFER_FILE).is_file():
         return False
-    runs = folder.parents[2]
     nets = [weights for weights in read_transfer(folder).of if "run" in weights]
     return all(is_current(weights, runs / weights["run"]) for weights in nets)
 

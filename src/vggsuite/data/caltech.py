@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from vggsuite.data.layouts import class_names, require_folder
+from vggsuite.data.layouts import class_names
 from vggsuite.data.samples import Files, Samples
 from vggsuite.errors import UserError
 
@@ -20,7 +20,6 @@ def read_caltech(root: Path, folder: str) -> tuple[list[str], Samples]:
     Raises:
         UserError: where it is not found, and where a class is empty.
     """
-    require_folder(root)
     places = [root / wrapper / folder for wrapper in WRAPPERS]
     home = root if root.name == folder else next((place for place in places if place.is_dir()), None)
     if home is None:
@@ -29,7 +28,7 @@ def read_caltech(root: Path, folder: str) -> tuple[list[str], Samples]:
     names: list[str] = []
     labels: list[int] = []
     for label, name in enumerate(classes):
-        files = sorted(file for file in (home / name).iterdir() if file.suffix.lower() in (".jpg", ".jpeg"))
+        files = sorted(file for file in (home / name).glob("[!.]*") if file.suffix.lower() in (".jpg", ".jpeg"))
         if not files:
             raise UserError(f"{home / name} holds no JPEG images; unpack the archive anew.")
         names += [str(file.relative_to(root)) for file in files]

@@ -85,10 +85,10 @@ def randomly_split(classes: list[str], samples: Samples, splits: SplitsConfig, h
     by_class = indices_by_class(samples.labels, len(classes))
     for name, own in zip(classes, by_class, strict=True):
         if len(own) <= splits.train_per_class:
+            lower = f", or lower it (data.splits.train_per_class={len(own) - 1})" if len(own) > 1 else ""
             raise UserError(
                 f"class {name} has {len(own)} images, and data.splits.train_per_class={splits.train_per_class} takes "
-                f"that many to train on and the others to test on; add some, or lower it (data.splits.train_per_class="
-                f"{max(1, len(own) - 1)})."
+                f"that many to train on and the others to test on; add some{lower}."
             )
     last = splits.train_per_class + splits.test_per_class if splits.test_per_class is not None else None
     found = []

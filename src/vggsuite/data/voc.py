@@ -7,7 +7,6 @@ from xml.etree import ElementTree
 import numpy as np
 
 from vggsuite.data.labelled import LabelledImages, Split
-from vggsuite.data.layouts import require_folder
 from vggsuite.data.samples import Files, Samples
 from vggsuite.errors import UserError
 
@@ -44,7 +43,6 @@ def read_action(root: Path, year: str = "2012") -> LabelledImages:
 
 def find_year(root: Path, year: str) -> Path:
     """The folder VOC<year>: `root` itself, or below it."""
-    require_folder(root)
     places = [root, root / f"VOC{year}", root / "VOCdevkit" / f"VOC{year}"]
     home = next((place for place in places if (place / "ImageSets").is_dir()), None)
     if home is not None:
@@ -135,10 +133,10 @@ def box_of(home: Path, entry: Entry) -> list[int]:
     image, number = entry
     file = home / "Annotations" / f"{image}.xml"
     try:
-        item = ElementTree.parse(file).findall("object")[number - 1]
+        item = dict(enumerate(ElementTree.parse(file).findall("object"), start=1))[number]
         left, top, right, bottom = (
             round(float(item.findtext(f"bndbox/{tag}", ""))) for tag in ("xmin", "ymin", "xmax", "ymax")
         )
-    except (OSError, ElementTree.ParseError, IndexError, ValueError) as error:
+    except (OSError, ElementTree.ParseError, KeyError, ValueError) as error:
         raise UserError(f"{file} tells no box of object {number}; unpack the archive anew.") from error
     return [left - 1, top - 1, right, bottom]

@@ -115,6 +115,7 @@ class VGG(nn.Module):
                 layer.requires_grad_(False)
                 if self.batch_norm and name in self.conv_names:
                     self.features[self.conv_names[name] + 1].requires_grad_(False)
+        self.train(self.training)  # Lightning leaves a layer's mode as it finds it
 
     def train(self, mode: bool = True) -> "VGG":
         """As `nn.Module.train`, but a frozen batch normalisation keeps its averages."""

@@ -9,7 +9,7 @@ NUM_RESAMPLES = 1000
 
 def resampled_scores(metric: Metric, scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """Scores in percent, float64 [R], of R resamples of the images, which depend on `targets` alone: two nets' scores
-    are paired.
+    are paired. nan for a resample that has no image of any class.
 
     Args:
         metric: which.
@@ -24,7 +24,10 @@ def resampled_scores(metric: Metric, scores: np.ndarray, targets: np.ndarray) ->
     counts = rng.multinomial(len(scores), np.full(len(scores), 1 / len(scores)), size=NUM_RESAMPLES)
     eleven = metric == Metric.average_precision_11_points
     columns = zip(scores.T, targets.T, strict=True)
-    return 100 * np.nanmean([resampled_precision(*column, counts, eleven_points=eleven) for column in columns], axis=0)
+    found = np.array([resampled_precision(*column, counts, eleven_points=eleven) for column in columns])
+    num_classes = (~np.isnan(found)).sum(axis=0)  # of which something was drawn
+    total = 100 * np.nansum(found, axis=0)
+    return np.divide(total, num_classes, out=np.full(NUM_RESAMPLES, np.nan), where=num_classes > 0)
 
 
 def resampled_recall(rng: np.random.Generator, hits: np.ndarray) -> np.ndarray:
@@ -57,4 +60,4 @@ def centred_bounds(value: float, draws: np.ndarray, confidence: float) -> list[f
     """The middle share `confidence` of the draws, shifted so that their mean is `value`: a resample has some images
     twice, by which average precision rises."""
     tail = (1 - confidence) / 2
-    return [value + float(bound) for bound in np.quantile(draws, (tail, 1 - tail)) - draws.mean()]
+    return [value + float(bound) for bound in np.nanquantile(draws, (tail, 1 - tail)) - np.nanmean(draws)]

@@ -69,8 +69,8 @@ def paired_over_splits(ours: list[float], other: list[float], confidence: float,
     difference = np.subtract(ours, other)
     count, value = len(difference), float(difference.mean())
     method = f"corrected t over {count} splits"
-    error = math.sqrt((1 / count + test_to_train) * float(np.var(difference, ddof=1)))
-    if error == 0:
+    if np.allclose(difference, value):
         return Estimate(value, -math.inf, math.inf, method)
+    error = math.sqrt((1 / count + test_to_train) * float(np.var(difference, ddof=1)))
     reach = float(stats.t.ppf(0.5 + confidence / 2, count - 1)) * error
     return Estimate(value, value - reach, value + reach, method)

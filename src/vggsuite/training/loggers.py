@@ -34,6 +34,7 @@ POINTLESS_WARNINGS = (
     "The number of training batches",
     "The `srun` command is available on your system but is not used",
     "Checkpoint directory .* exists and is not empty",
+    r"Found \d+ module\(s\) in eval mode",  # a frozen batch normalisation
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",
 )
 

@@ -138,13 +138,14 @@ class Describer:
 
 
 def place_of(subject: Subject, descriptor: Descriptor, decoder: Decoder) -> Path:
-    """The folder of the descriptors of these weights; raw pixels depend on crop and preprocessing alone."""
-    weights = subject.of["sha256"]
-    if descriptor.pixels:
-        told = [subject.net.crop, *subject.preprocessing.mean.flatten().tolist()]
-        weights = hashlib.sha256(str(told).encode()).hexdigest()
+    """The folder of the descriptors of these weights, in this net, of pixels preprocessed like this; of raw pixels the
+    crop alone counts of the net."""
+    pixels = subject.preprocessing
+    net = [subject.net.crop] if descriptor.pixels else [subject.of["sha256"], str(subject.net.features)]
+    told = [*pixels.mean.flatten().tolist(), *pixels.std.flatten().tolist(), pixels.bgr, *net]
     suffix = "" if decoder == Decoder.turbo else f"-{decoder}"
-    return subject.folder / FOLDER / f"{descriptor.name}{suffix}-{weights[:12]}"
+    name = hashlib.sha256(str(told).encode()).hexdigest()[:12]
+    return subject.folder / FOLDER / f"{descriptor.name}{suffix}-{name}"
 
 
 def saved_keys(folder: Path) -> set[str]:

@@ -30,7 +30,8 @@ def find_nets(config: TransferConfig) -> list[Subject]:
     elif config.run is not None:
         found = [of_run(Path(config.run), "run")]
     else:
-        found = [of_run(source_run(config, net), "nets") for net in config.nets]
+        making = f"make ablation-table DATA={config.source}"
+        found = [of_run(source_run(config, net), "nets", making) for net in config.nets]
     return [redrawn(subject, config.seed) for subject in found] if config.features == Features.random else found
 
 
@@ -40,19 +41,22 @@ def published(config: TransferConfig, model: ModelConfig) -> Subject:
     return published_subject(source, asdict(model), crop=CROP, preprocessing=config.preprocessing, home=home)
 
 
-def of_run(folder: Path, setting: str) -> Subject:
-    """The net of a finished run."""
-    require_finished(folder, setting)
+def of_run(folder: Path, setting: str, making: str = "python src/train.py ...") -> Subject:
+    """The net of a finished run, which `setting` names and the command `making` makes."""
+    require_finished(folder, setting, making)
     record = read_record(folder)
     factors = {name: value for name, value in record.model.items() if name != "parameters"}
     return subject_of_run(folder, factors, crop=record.data["crop"], mean=record.data["mean"])
 
 
 def redrawn(subject: Subject, seed: int) -> Subject:
-    """The same net, its weights drawn anew."""
+    """The same net, its weights drawn anew, batch normalisations as at the start."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         draw_weights(subject.net, RANDOM)
+    for layer in subject.net.features:
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            layer.reset_parameters()
     return replace(subject, of={"random": subject.name, "sha256": digest(subject.net.state_dict())})
 
 

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from omegaconf import OmegaConf
 
-from vggsuite.config import Metric, Mode, TransferConfig
+from vggsuite.config import Metric, Mode, Region, TransferConfig
 from vggsuite.data.find import find_labelled
 from vggsuite.data.labelled import LabelledImages
 from vggsuite.devices import check_devices, torch_devices
+from vggsuite.errors import UserError
 from vggsuite.evaluation.run import Subject, write_csv
 from vggsuite.files import exclusive, save_arrays, write_atomically
 from vggsuite.naming import repeat_command
@@ -46,25 +47,21 @@ def transfer(config: TransferConfig, folder: Path, *, typed: Sequence[str], choi
     """
     check_devices(config.trainer)
     images = find_labelled(config.data)
-    check_metric(config.metric, images, config.data.name)
+    check_task(config, images)
     subjects = find_nets(config)
     identity = identity_of(config, images, subjects)
-    if not config.rerun and (there := finished(folder, identity)):
-        return there
-    with exclusive(folder):
-        started, clock = datetime.now(UTC), time.perf_counter()
+    with exclusive(folder, wait=True):
+        if not config.rerun and (there := finished(folder, identity)):
+            return there
         (folder / TRANSFER_FILE).unlink(missing_ok=True)
-        write_atomically(folder / CONFIG_FILE, OmegaConf.to_yaml(OmegaConf.structured(config)))
+        started, clock = datetime.now(UTC), time.perf_counter()
         if config.mode == Mode.svm:
             outcomes = classify(config, subjects, images)
         else:
             outcomes = fine_tune(config, subjects[0], images, typed=typed, choices=choices)
         devices = torch_devices(config.trainer)
         record = Transfer(
-            experiment=config.experiment,
-            variant=config.variant,
-            typed=config.typed,
-            seed=config.seed,
+            **{name: getattr(config, name) for name in ("experiment", "variant", "typed", "seed")},
             command=repeat_command("transfer.py", typed),
             nets=list(map(letter_of, subjects)),
             **identity,
@@ -73,8 +70,23 @@ def transfer(config: TransferConfig, folder: Path, *, typed: Sequence[str], choi
             cost={"wall_seconds": round(time.perf_counter() - clock, 2), "devices": len(devices)},
             environment=environment(started, gpu=devices[0].type == "cuda"),
         )
+        write_atomically(folder / CONFIG_FILE, OmegaConf.to_yaml(OmegaConf.structured(config)))
         save(record, outcomes, images, folder)
     return record
+
+
+def check_task(config: TransferConfig, images: LabelledImages) -> None:
+    """Make sure that what `config` asks for can be done on such images.
+
+    Raises:
+        UserError: for a metric that is not theirs, and for boxes that they have not.
+    """
+    check_metric(config.metric, images, config.data.name)
+    if images.boxes is None and Region.box in config.regions:
+        raise UserError(
+            f"regions=[{','.join(config.regions)}] has box, and data={config.data.name} has no boxes; allowed: "
+            "regions=[image]."
+        )
 
 
 def identity_of(config: TransferConfig, images: LabelledImages, subjects: Sequence[Subject]) -> dict[str, Any]:
