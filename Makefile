@@ -20,10 +20,10 @@ PATHS := $(filter paths.%,$(OVERRIDES))
 OF_RUNS := $(strip $(filter-out paths.%,$(OVERRIDES)))
 LISTED := $(if $(findstring $(comma),$(SEEDS)),[$(SEEDS)],$(SEEDS))
 PARALLEL := $(if $(filter slurm,$(LAUNCHER)),array_parallelism,gpus)
-ABLATION := $(BIN)/python src/ablation.py tables=[$(TABLES)] data=$(DATA) seeds=$(LISTED) hydra/launcher=$(LAUNCHER) \
+ABLATION = $(BIN)/python src/ablation.py tables=[$(TABLES)] data=$(DATA) seeds=$(LISTED) hydra/launcher=$(LAUNCHER) \
 	$(if $(GPUS),hydra.launcher.$(PARALLEL)=$(GPUS)) $(if $(filter local,$(LAUNCHER)),$(if $(JOBS),hydra.launcher.cpu_slots=$(JOBS))) \
 	$(PATHS) $(SETTINGS) "overrides='$(OF_RUNS)'"
-PRINT := $(BIN)/python src/table.py data=$(DATA) $(PATHS) "overrides='$(OF_RUNS)'" "table=[$(TABLES)]"
+PRINT = $(BIN)/python src/table.py data=$(DATA) $(PATHS) "overrides='$(OF_RUNS)'" "table=[$(TABLES)]"
 
 .DEFAULT_GOAL := help
 .PHONY: help environment ablation-table transfer-table ablation-plan table test test-slurm check-sweeps lint format lock \
@@ -32,7 +32,7 @@ PRINT := $(BIN)/python src/table.py data=$(DATA) $(PATHS) "overrides='$(OF_RUNS)
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
 	@echo
-	@echo "Settings: TABLES=3 (or 3,4,5,6,7), DATA=digits|folder|imagenet, SEEDS=1 (how many, or 0,4), OVERRIDES= (any"
+	@echo "Settings: TABLES=3 (or 3,4,5,6,7,11,12), DATA=digits|folder|imagenet, SEEDS=1 (how many, or 0,4), OVERRIDES= (any"
 	@echo "Hydra overrides of train.py), LAUNCHER=local|slurm, GPUS= (to use; of SLURM: jobs at a time), JOBS= (at a time on"
 	@echo "this CPU; default: one for each core), SETTINGS= (of ablation.py, as hydra.launcher.partition=gpu), VENV=.venv,"
 	@echo "PYTHON=python3, DEVICE=cpu|cuda (of bench), as in"
@@ -91,6 +91,7 @@ bench: $(VENV)/.bench  ## Measure speed, memory and what decoders do to learning
 	$(BIN)/python benchmarks/memory.py --save $(RESULTS)/memory_cpu.md
 	$(BIN)/python benchmarks/storage.py --save $(RESULTS)/storage_cpu.md
 	$(BIN)/python benchmarks/evaluation.py --device $(DEVICE) --save $(RESULTS)/evaluation_$(DEVICE).md
+	$(BIN)/python benchmarks/transfer.py --save $(RESULTS)/transfer_cpu.md
 	$(BIN)/python benchmarks/sweep_overhead.py --save $(RESULTS)/sweep_overhead_cpu.md
 	$(BIN)/python benchmarks/decoders.py --save $(RESULTS)/decoders_cpu.md
 

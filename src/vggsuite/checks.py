@@ -79,6 +79,11 @@ def data_ranges(data: DataConfig) -> list[Range]:
         ("data.name", "letters, digits, _, - and dots, first a letter or digit", NAME.fullmatch(data.name) is not None),
         ("data.crop", "1 or more pixels", data.crop >= 1),
         ("data.mean", "[R,G,B], each from 0 to 255", len(data.mean) == 3 and all(0 <= m <= 255 for m in data.mean)),
+        (
+            "data.std",
+            "[R,G,B], each above 0, or null",
+            data.std is None or (len(data.std) == 3 and all(value > 0 for value in data.std)),
+        ),
         ("data.colour_std", "0 (no colour shift) or more", data.colour_std >= 0),
         ("data.held_out", "a share of the training images, 0 < share < 1", 0 < data.held_out < 1),
         ("data.num_workers", "0 or more, or null", data.num_workers is None or data.num_workers >= 0),

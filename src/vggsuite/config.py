@@ -78,6 +78,7 @@ class DataConfig:
     crop: int = 224
     scale: Any = "single"
     mean: list[float] = MISSING
+    std: list[float] | None = None
     flip: bool = True
     colour_std: float = 0.1
     held_out: float = MISSING

@@ -16,9 +16,8 @@ from vggsuite.checks import validate
 from vggsuite.data.preprocessing import Preprocessing
 from vggsuite.finished_run import load_checkpoint, load_net
 from vggsuite.models.initialisation import draw_weights, frozen_layers
-from vggsuite.models.state import module_names
+from vggsuite.models.state import digest, module_names
 from vggsuite.models.vgg import VGG
-from vggsuite.models.weights import PREPROCESSINGS, Weights, without_scaling
 from vggsuite.results.record import read_record
 from vggsuite.training.module import Classification
 from vggsuite.training.run import train
@@ -160,38 +159,37 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "theirs.pth"
 
 
-TORCHVISION = "data.mean=[123.675,116.28,103.53]"
+TORCHVISION = ("data.mean=[123.675,116.28,103.53]", "data.std=[58.395,57.12,57.375]")
 
 
 @pytest.mark.usefixtures("hydra_for_tests")
 @pytest.mark.parametrize("freeze", ["all_but_last", "none"])
-def test_training_starts_from_published_weights_with_their_scaling_folded_in(
+def test_training_starts_from_published_weights(
     freeze: str, words: tuple[str, ...], file: Path, tmp_path: Path
 ) -> None:
-    start = ("init=weights", f"init.weights={file}", "init.preprocessing=torchvision", TORCHVISION)
+    start = ("init=weights", f"init.weights={file}", "init.preprocessing=torchvision", *TORCHVISION)
     child = trained(tmp_path / "child", *words, *start, f"recipe.freeze={freeze}", "recipe.lr_copied=1e-6")
     theirs = torch.load(file, weights_only=True)
-    folded = without_scaling(Weights("theirs", theirs, PREPROCESSINGS["torchvision"]))
-    std = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1) * 255
-    assert torch.allclose(folded.state["features.0.weight"] * std, theirs["features.0.weight"], atol=1e-6)
     for name in child.keys() - LAST:
         if freeze == "all_but_last" or name.endswith("weight"):  # a bias of 0 may stay
-            assert torch.equal(child[name], folded.state[name]) == (freeze == "all_but_last"), name
-        assert torch.allclose(child[name], folded.state[name], atol=1e-3)
+            assert torch.equal(child[name], theirs[name]) == (freeze == "all_but_last"), name
+        assert torch.allclose(child[name], theirs[name], atol=1e-3)
     assert child["classifier.6.weight"].shape == (4, theirs["classifier.6.weight"].shape[1])
-    origin = read_record(tmp_path / "child").init
-    assert (origin["weights"], origin["sha256"]) == ("theirs.pth", folded.sha256())
+    record = read_record(tmp_path / "child")
+    assert (record.init["weights"], record.init["sha256"]) == ("theirs.pth", digest(theirs))
+    assert record.data["std"] == [58.395, 57.12, 57.375]
 
 
-def test_another_mean_is_refused_with_the_one_to_type(words: tuple[str, ...], file: Path, tmp_path: Path) -> None:
-    start = ("init=weights", f"init.weights={file}", "init.preprocessing=torchvision")
-    result = call_command("train.py", *words, *start)
-    assert_refused(
-        result, f"data.mean=[123.68, 116.779, 103.939] is not the mean of init.weights={file}; type data.mean="
-    )
+def test_another_preprocessing_is_refused_with_the_words_to_type(
+    words: tuple[str, ...], file: Path, tmp_path: Path
+) -> None:
+    start = [*words, "init=weights", f"init.weights={file}", "init.preprocessing=torchvision"]
+    for name in ("mean", "std"):
+        result = call_command("train.py", *start)
+        assert_refused(result, f"is not that of init.weights={file}; type data.{name}=[")
+        start += re.findall(r"type (data\.\w+=\[\S+\])\.", result.stderr)
     assert not list((tmp_path / "runs").glob("*"))
-    (typed,) = re.findall(r"type (data\.mean=\[\S+\])\.", result.stderr)
-    assert call_command("train.py", *words, *start, typed, "recipe.freeze=all_but_last").returncode == 0
+    assert call_command("train.py", *start, "recipe.freeze=all_but_last").returncode == 0
 
 
 @pytest.mark.parametrize(

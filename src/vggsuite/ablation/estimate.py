@@ -50,9 +50,9 @@ def multiply_adds(net: VGG, side: int, *, dense: bool = False) -> float:
     return counter.get_total_flops() / 2
 
 
-def work(tasks: Sequence[Task]) -> list[float]:
+def work(tasks: Sequence[Task]) -> list[float | None]:
     """Multiply-adds of each task, of one that is finished too; images are taken as square. Means of what was saved,
-    fusions among them, are none."""
+    fusions among them, are none; transfers are not estimated (None)."""
     configs = {task.makes[0]: to_config(task.cfg, TrainConfig) for task in tasks if task.script == "train.py"}
     counts = count(next(iter(configs.values())))
     return [
@@ -81,8 +81,10 @@ def work_of_training(config: TrainConfig, counts: Counts) -> float:
     return training + counts.val * (1 + config.data.flip) * multiply_adds(net, side, dense=True)
 
 
-def work_of_evaluation(task: Task, configs: Mapping[str, TrainConfig], counts: Counts) -> float:
-    """Multiply-adds of an evaluation or a fusion."""
+def work_of_evaluation(task: Task, configs: Mapping[str, TrainConfig], counts: Counts) -> float | None:
+    """Multiply-adds of an evaluation or a fusion; None of a transfer."""
+    if task.script == "transfer.py":
+        return None
     if task.script != "evaluate.py" or task.cfg.protocol == Method.both:
         return 0.0
     config = configs[task.cfg.run]

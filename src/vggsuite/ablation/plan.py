@@ -9,7 +9,7 @@ from vggsuite.ablation.estimate import Rate, rate, work
 from vggsuite.ablation.stages import job_of
 from vggsuite.ablation.tasks import Key, Task
 from vggsuite.results.record import Record
-from vggsuite.results.rendering import duration
+from vggsuite.results.rendering import DASH, duration
 
 
 def plan(tasks: Sequence[Task], records: Sequence[Record], *, on_cluster: bool, assumed: float | None = None) -> str:
@@ -32,14 +32,17 @@ def plan(tasks: Sequence[Task], records: Sequence[Record], *, on_cluster: bool, 
             rows.append([*row, "finished", "", ""])
             continue
         speed = rates[job_of(task, 0).on_gpu(auto=auto_is_gpu)].value
-        seconds = multiply_adds / speed if speed else None
+        seconds = multiply_adds / speed if speed and multiply_adds is not None else None
         total += seconds or 0.0
-        rows.append([*row, stages[task.makes], f"{multiply_adds / 1e12:,.0f}", duration(seconds)])
+        told = DASH if multiply_adds is None else f"{multiply_adds / 1e12:,.0f}"
+        rows.append([*row, stages[task.makes], told, duration(seconds)])
     headers = ["command", "experiment", "seed", "stage", "10^12 multiply-adds", "time on a device"]
     lines = [tabulate(rows, headers, disable_numparse=True), *(rate_text(gpu, each) for gpu, each in rates.items())]
     known = all(each.value for each in rates.values())
+    beside = " beside the transfers" if any(task.script == "transfer.py" for task in tasks) else ""
     lines.append(
-        f"{len(stages)} of {len(tasks)} would run, {duration(total) if known else 'for an unknown time'} of a device."
+        f"{len(stages)} of {len(tasks)} would run, {duration(total) if known else 'for an unknown time'} of a device"
+        f"{beside}."
     )
     return "\n".join(lines)
 

@@ -42,8 +42,10 @@ def settle(cfg: DictConfig, typed: Sequence[str]) -> EvaluateConfig:
         )
     if cfg.run is not None:
         adopt_run(cfg, typed)
-    elif any(word.startswith("data.mean=") for word in typed):
-        raise UserError("data.mean has no part in published weights; type preprocessing=paper, torchvision or oxford.")
+    elif any(word.startswith(("data.mean=", "data.std=")) for word in typed):
+        raise UserError(
+            "data.mean and data.std have no part in published weights; type preprocessing=paper, torchvision or oxford."
+        )
     elif OmegaConf.is_missing(cfg.model, "depth"):
         raise UserError(f"weights={cfg.weights} says nothing of the net they are of; type model=vgg_d, or another net.")
     config = to_config(cfg, EvaluateConfig)

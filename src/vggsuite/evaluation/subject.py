@@ -1,7 +1,6 @@
 """From the settings of an evaluation to the net and the images."""
 
 import functools
-from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import zip_longest
 from pathlib import Path
@@ -33,20 +32,21 @@ def make_subject(config: EvaluateConfig) -> Subject:
     """
     crop = config.data.crop
     if config.run:
-        return subject_of_run(Path(config.run), asdict(config.model), crop=crop, mean=config.data.mean)
+        preprocessing = Preprocessing(config.data.mean, config.data.std)
+        return subject_of_run(Path(config.run), asdict(config.model), crop=crop, preprocessing=preprocessing)
     source = str(config.weights)
     home = Path(config.paths.runs), f"{config.data.name}/weights"
     return published_subject(source, asdict(config.model), crop=crop, preprocessing=config.preprocessing, home=home)
 
 
-def subject_of_run(folder: Path, factors: dict[str, Any], *, crop: int, mean: Sequence[float]) -> Subject:
+def subject_of_run(folder: Path, factors: dict[str, Any], *, crop: int, preprocessing: Preprocessing) -> Subject:
     """The net of a finished run.
 
     Args:
         folder: of the run.
         factors: of the net.
         crop: its side.
-        mean: of R, G and B, that is subtracted.
+        preprocessing: of its pixels.
     """
     record, state = read_record(folder), load_checkpoint(folder).weights
     net = VGG(**factors, num_classes=num_classes(state), crop=crop)
@@ -60,7 +60,7 @@ def subject_of_run(folder: Path, factors: dict[str, Any], *, crop: int, mean: Se
         name=record.name,
         folder=folder,
         net=net,
-        preprocessing=Preprocessing(mean),
+        preprocessing=preprocessing,
         of=weights_of(record.name, folder, record.environment["started"]),
         classes=(folder / CLASSES_FILE).read_text().splitlines(),
     )

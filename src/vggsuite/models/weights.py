@@ -209,16 +209,10 @@ def named_as_torchvision(layers: Layers, net: VGG) -> dict[str, Tensor]:
     return state
 
 
-def without_scaling(weights: Weights) -> Weights:
-    """The same function of an image, with weights that take R, G and B less their mean, not divided and in that order:
-    the division and the order are in the first convolution instead. What pads an image is 0 either way."""
-    std, bgr = weights.preprocessing.get("std"), weights.preprocessing.get("bgr", False)
-    first = weights.state["features.0.weight"]
-    first = first.flip(1) if bgr else first
-    if std:
-        first = first / torch.tensor(std).view(1, 3, 1, 1)
-    return replace(
-        weights,
-        state={**weights.state, "features.0.weight": first},
-        preprocessing={"mean": weights.preprocessing["mean"]},
-    )
+def taking_rgb(weights: Weights) -> Weights:
+    """The same function of an image, with weights that take R, G and B in that order."""
+    if not weights.preprocessing.get("bgr"):
+        return weights
+    first = weights.state["features.0.weight"].flip(1)
+    kept = {name: value for name, value in weights.preprocessing.items() if name != "bgr"}
+    return replace(weights, state={**weights.state, "features.0.weight": first}, preprocessing=kept)

@@ -32,7 +32,7 @@ class Record:
         model: the net's factors, and its number of `parameters`.
         train_scale: S, [low, high] in pixels.
         test: the fields of the `Protocol` of the dense evaluation that ended the run.
-        data: `name`, `fingerprint` of the test images and `train_fingerprint`, `crop`, `mean`, `num_classes`,
+        data: `name`, `fingerprint` of the test images and `train_fingerprint`, `crop`, `mean`, `std`, `num_classes`,
             `num_train`, `num_val` and `num_test` images.
         recipe: the training recipe, with the precision that was chosen.
         init: distribution, layers and, where layers were copied, the `run` they came from, when it `started` and its

@@ -58,6 +58,7 @@ def describe(data: ImageData) -> dict[str, Any]:
         "decoder": str(data.config.decoder),
         "re_encoded": data.images.re_encoded,
         "mean": data.config.mean,
+        "std": data.config.std,
         "num_classes": len(data.images.classes),
         "num_train": len(data.train),
         "num_val": len(data.val),

@@ -25,7 +25,7 @@ from vggsuite.files import exclusive
 from vggsuite.finished_run import load_checkpoint, load_net, require_parent
 from vggsuite.models.initialisation import copy_all, copy_from_net_a, draw_weights, frozen_layers
 from vggsuite.models.vgg import VGG
-from vggsuite.models.weights import Weights, load_weights, without_scaling
+from vggsuite.models.weights import Weights, load_weights, taking_rgb
 from vggsuite.naming import repeat_command, run_name
 from vggsuite.protocol import Method, Protocol
 from vggsuite.results.environment import peak_memory
@@ -169,18 +169,19 @@ def initialise(net: VGG, config: TrainConfig) -> dict[str, Any]:
 
 
 def load_published(net: VGG, config: TrainConfig) -> Weights:
-    """The published weights that `config` names, made to take pixels less their mean and nothing else.
+    """The published weights that `config` names, of pixels in the order R, G, B.
 
     Raises:
-        UserError: where there are none, and where data.mean is another.
+        UserError: where there are none, and where they are of pixels that were preprocessed in another way.
     """
-    weights = without_scaling(load_weights(str(config.init.weights), net, config.init.preprocessing))
-    mean = weights.preprocessing["mean"]
-    if not np.allclose(mean, config.data.mean, atol=0.01):
-        raise UserError(
-            f"data.mean={config.data.mean} is not the mean of init.weights={config.init.weights}; type data.mean="
-            f"[{','.join(f'{value:.3f}' for value in mean)}]."
-        )
+    weights = taking_rgb(load_weights(str(config.init.weights), net, config.init.preprocessing))
+    for name in ("mean", "std"):
+        ours, theirs = getattr(config.data, name), weights.preprocessing.get(name)
+        if (ours is None) != (theirs is None) or not np.allclose(ours or 0, theirs or 0, atol=0.01):
+            told = f"[{','.join(f'{value:.3f}' for value in theirs)}]" if theirs else "null"
+            raise UserError(
+                f"data.{name}={ours} is not that of init.weights={config.init.weights}; type data.{name}={told}."
+            )
     return weights
 
 
@@ -203,7 +204,7 @@ def fit(run: Run, where: list[Logger]) -> dict[str, Any]:
         net.to(memory_format=torch.channels_last)
     net.checkpoint_activations = recipe.checkpoint_activations
     net.freeze(frozen_layers(net, recipe.freeze))
-    preprocessing = Preprocessing(config.data.mean)
+    preprocessing = Preprocessing(config.data.mean, config.data.std)
     if recipe.compile:
         net.compile()
         preprocessing.compile()
@@ -266,7 +267,7 @@ def evaluate(run: Run) -> Evaluation:
     name = run_name(config.data.name, config.experiment, config.variant, config.seed)
     weights = weights_of(name, folder, run.history.started.isoformat(timespec="seconds"))
     evaluator = Evaluator(
-        Subject(name, folder, net, Preprocessing(config.data.mean), weights),
+        Subject(name, folder, net, Preprocessing(config.data.mean, config.data.std), weights),
         data.images,
         data_name=config.data.name,
         command=repeat_command("train.py", config.overrides),

@@ -82,7 +82,9 @@ def training_words(
     transfer's own may have said."""
     net = letter_of(subject).lower().replace("-", "_")
     data = {key: value for key, value in leaves(asdict(config.data)).items() if key.split(".")[0] in OF_IMAGES}
-    data |= {"crop": subject.net.crop, "mean": subject.preprocessing.mean.flatten().tolist()}
+    pixels = subject.preprocessing
+    std = pixels.std.flatten().tolist() if pixels.divides else None
+    data |= {"crop": subject.net.crop, "mean": pixels.mean.flatten().tolist(), "std": std}
     recipe = {key: value for key, value in asdict(config.recipe).items() if key != "fine_tune"}
     settings = {
         **{f"model.{name}": value for name, value in factors_beside(config, subject).items()},

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from vggsuite.config import Features, ModelConfig, TransferConfig
+from vggsuite.data.preprocessing import Preprocessing
 from vggsuite.evaluation.run import Subject
 from vggsuite.evaluation.subject import published_subject, subject_of_run
 from vggsuite.models.initialisation import draw_weights
@@ -46,7 +47,8 @@ def of_run(folder: Path, setting: str, making: str = "python src/train.py ...") 
     require_finished(folder, setting, making)
     record = read_record(folder)
     factors = {name: value for name, value in record.model.items() if name != "parameters"}
-    return subject_of_run(folder, factors, crop=record.data["crop"], mean=record.data["mean"])
+    preprocessing = Preprocessing(record.data["mean"], record.data.get("std"))
+    return subject_of_run(folder, factors, crop=record.data["crop"], preprocessing=preprocessing)
 
 
 def redrawn(subject: Subject, seed: int) -> Subject:
@@ -61,10 +63,10 @@ def redrawn(subject: Subject, seed: int) -> Subject:
 
 
 def letter_of(subject: Subject) -> str:
-    """The net's name in Table 1."""
-    depth = len(subject.net.conv_names) + 3
+    """The net's name in Table 1, or "SHALLOW" for that of section 4.1."""
     kernels = {layer.kernel_size for layer in subject.net.features if isinstance(layer, torch.nn.Conv2d)}
     lrn = any(isinstance(layer, torch.nn.LocalResponseNorm) for layer in subject.net.features)
-    factors = {"depth": depth} | ({"lrn": True} if lrn else {}) | ({"conv1x1": True} if (1, 1) in kernels else {})
-    name = next((name for name, known in FACTORS.items() if known == factors), f"{depth} layers")
+    factors = {"depth": len(subject.net.conv_names) + 3}
+    factors |= {name: True for name, has in (("lrn", lrn), ("conv1x1", (1, 1) in kernels)) if has}
+    name = next((name for name, known in FACTORS.items() if known == factors), "shallow")
     return name.upper().replace("_", "-")
