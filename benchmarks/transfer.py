@@ -53,7 +53,7 @@ NUM_COMMON = 256
 NUM_FILES = 16
 WORKS = (("one 224 x 224 view", (375, 375), 224, False), ("dense", (500, 375), 256, True))
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-CS = (0.1, 1.0, 10.0, 100.0)
+C_VALUES = (0.1, 1.0, 10.0, 100.0)
 Figures = tuple[float, float, float]
 
 
@@ -128,7 +128,7 @@ def asked(way: str, size: tuple[int, int], c: float, threads: int) -> Figures:
 def compared(count: int, threads: int) -> str:
     """All ways, for several C."""
     rows = []
-    for c in CS:
+    for c in C_VALUES:
         found: dict[str, list[Figures]] = {way: [] for way in WAYS}
 
         def seconds(way: str, c: float = c, found: dict[str, list[Figures]] = found) -> float:
@@ -166,10 +166,7 @@ def extraction(count: int) -> str:
     rows = []
     device = torch.device("cpu")
     with tempfile.TemporaryDirectory() as home:
-        for name, size, side, flip in (
-            ("one 224 x 224 view", (375, 375), 224, False),
-            ("dense", (500, 375), 256, True),
-        ):
+        for name, size, side, flip in WORKS:
             images = photographs(Path(home) / name, size)
             paths = [images.samples.location(index) for index in range(NUM_FILES)]
             subject = net_d(Path(home) / name)

@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 from vggsuite import cli
 from vggsuite.config import TransferConfig, register, to_config
 from vggsuite.results.summary import transfer_summary
-from vggsuite.transfer.settings import check
+from vggsuite.transfer.settings import check, refuse_idle
 
 
 @hydra.main(config_path="../conf", config_name="transfer", version_base="1.3")
@@ -18,6 +18,7 @@ def main(cfg: DictConfig) -> None:
     folder = Path(chosen.runtime.output_dir)
     with cli.user_errors(), cli.without_empty_folder(folder, below=Path(cfg.paths.runs)):
         config = to_config(cfg, TransferConfig)
+        refuse_idle(config, chosen.overrides.task)
         check(config)
         from vggsuite.transfer.run import transfer  # only now: what is wrong need not wait for torch
 

@@ -8,16 +8,15 @@ import pytest
 from hydra import compose
 
 from vggsuite.checks import validate
-from vggsuite.config import FuseConfig, Layout, TrainConfig, TransferConfig, compose_command, to_config
-from vggsuite.data.find import MULTI_LABEL
+from vggsuite.config import FuseConfig, TrainConfig, TransferConfig, compose_command, to_config
 from vggsuite.data.scale import parse_scale, parse_test_scales
 from vggsuite.errors import UserError
 from vggsuite.naming import variant_of
 from vggsuite.results.experiments import METHODS, evaluations_of_runs, experiment_of, net_and_scale, printed_rows
 from vggsuite.results.paper import paper
 from vggsuite.results.tables import scale_text
-from vggsuite.results.transfer_tables import EXPERIMENTS as METHODS_OF_TRANSFER
-from vggsuite.results.transfer_tables import points_of, words_of
+from vggsuite.results.transfer_points import EXPERIMENTS as METHODS_OF_TRANSFER
+from vggsuite.results.transfer_points import points_of, words_of
 from vggsuite.transfer.settings import check
 
 pytestmark = pytest.mark.usefixtures("hydra_for_tests")
@@ -136,8 +135,6 @@ def test_every_file_says_what_it_is_and_the_command(file: Path) -> None:
 @pytest.mark.parametrize("group", ["model", "data", "recipe", "init", "trainer", "logger"])
 def test_every_choice_composes(group: str) -> None:
     for file in sorted((CONF / group).glob("*.yaml")):
-        if group == "data" and Layout[file.stem] in MULTI_LABEL:  # for transfer.py alone
-            continue
         extra = {"finished_run": ["init.run=/nowhere"], "weights": ["init.weights=/nowhere"]}.get(file.stem, [])
         config = composed(f"{group}={file.stem}", *extra)
         validate(config)

@@ -41,6 +41,12 @@ def validate(config: TrainConfig) -> None:
     unknown = set(config.data.expected) - COUNTED
     if unknown:
         raise UserError(f"data.expected.{unknown.pop()} is not counted; allowed: {', '.join(sorted(COUNTED))}.")
+    copied = config.init.layers in (Layers.all, Layers.all_but_last)
+    if not copied and (config.recipe.freeze != "none" or config.recipe.lr_copied is not None):
+        raise UserError(
+            f"recipe.freeze={config.recipe.freeze} and recipe.lr_copied={config.recipe.lr_copied} are for layers that "
+            "were copied; type init=finished_run or init=weights, or recipe.freeze=none recipe.lr_copied=null."
+        )
     if config.init.weights is not None and (config.init.run or config.init.layers != Layers.all_but_last):
         raise UserError(
             f"init.weights={config.init.weights} gives all layers but the last; leave init.run out, and type "

@@ -25,6 +25,8 @@ Layout = StrEnum(
     "Layout",
     "digits folder imagenet letters letters_voc letters_action caltech101 caltech256 voc2007 voc2012 voc2012_action",
 )
+# An image may have several classes, or be of one person among several; nets are not trained on them.
+MULTI_LABEL = (Layout.voc2007, Layout.voc2012, Layout.voc2012_action, Layout.letters_voc, Layout.letters_action)
 Combine = StrEnum("Combine", ["average", "stack"])
 Decoder = StrEnum("Decoder", ["turbo", "pillow"])
 Distribution = StrEnum("Distribution", ["normal", "glorot", "kaiming"])
@@ -277,9 +279,10 @@ class PackConfig:
 
 @dataclass
 class TableSettings(OnRunsConfig):
-    """What tables are printed of, and where to; `targets` are the data sets of Tables 11 and 12 (null: all)."""
+    """What tables are printed of, and where to; `transfer_to` are the data sets of Tables 11 and 12
+    (null: all)."""
 
-    targets: list[str] | None = None
+    transfer_to: list[str] | None = None
     data: DataConfig = field(default_factory=DataConfig)
     confidence: float = 0.95
     output: str = MISSING

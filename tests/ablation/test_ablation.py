@@ -53,7 +53,7 @@ def test_a_table_needs_what_it_shows_and_all_that_comes_before(
 def test_a_transfer_needs_the_runs_of_its_nets(
     table: int, chosen: list[str] | None, transferred: int, trained: int
 ) -> None:
-    made = tasks(table, targets=chosen)
+    made = tasks(table, transfer_to=chosen)
     assert [sum(task.script == script for task in made) for script in ("transfer.py", "train.py")] == [
         transferred,
         trained,

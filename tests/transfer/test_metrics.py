@@ -1,4 +1,4 @@
-"""Average precision and mean class recall, by their definitions and beside public implementations."""
+"""Average precision, by its definition and beside public implementations."""
 
 import itertools
 
@@ -8,9 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
-from torchmetrics.functional.classification import binary_average_precision, multiclass_recall
+from torchmetrics.functional.classification import binary_average_precision
 
-from vggsuite.transfer.metrics import average_precision, class_recall
+from vggsuite.transfer.metrics import average_precision
 
 # Few different scores, so that many tie.
 RANKINGS = st.lists(st.tuples(st.integers(0, 6), st.sampled_from([1, -1, -1, 0])), min_size=1, max_size=40).filter(
@@ -115,21 +115,3 @@ def test_all_images_tied_have_the_share_of_positives() -> None:
 def test_a_class_without_a_positive_is_an_error(eleven_points: bool) -> None:
     with pytest.raises(ValueError, match="Without a positive image"):
         average_precision(np.array([0.1, 0.2]), np.array([-1, 0]), eleven_points=eleven_points)
-
-
-def test_class_recall_is_that_of_torchmetrics() -> None:
-    rng = np.random.default_rng(0)
-    labels, predicted = np.append(np.arange(7), rng.integers(0, 7, 200)), rng.integers(0, 7, 207)
-    found = class_recall(predicted, labels, 7)
-    theirs = multiclass_recall(torch.from_numpy(predicted), torch.from_numpy(labels), 7, average="none")
-    np.testing.assert_allclose(found, theirs, rtol=1e-6)
-
-
-def test_class_recall_counts_each_class_by_its_own_images() -> None:
-    found = class_recall(np.array([0, 0, 1, 1, 0]), np.array([0, 0, 0, 1, 2]), 3)
-    assert found.tolist() == [pytest.approx(2 / 3), 1, 0]
-
-
-def test_a_class_without_an_image_is_an_error() -> None:
-    with pytest.raises(ValueError, match="class 1, 3"):
-        class_recall(np.array([0, 1, 2]), np.array([0, 2, 2]), 4)

@@ -33,7 +33,7 @@ from vggsuite.finished_run import load_checkpoint
 from vggsuite.models.vgg import VGG
 from vggsuite.models.weights import PREPROCESSINGS
 from vggsuite.protocol import Precision
-from vggsuite.transfer.nets import find_nets, letter_of
+from vggsuite.transfer.nets import find_nets, table1_name
 from vggsuite.transfer.settings import FACTORS, SCALES, check, descriptor_scales, source_run
 
 FINISHED = {"a": "table3/a/seed_0", "d": "table3/d_multi/seed_0"}
@@ -78,7 +78,7 @@ def equal_states(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 
 def test_nets_are_those_of_table_3_with_scale_jitter_where_there_is_one(runs: Path) -> None:
     found = find_nets(config(runs, nets=["d", "a"]))
-    assert [letter_of(subject) for subject in found] == ["D", "A"]
+    assert [table1_name(subject) for subject in found] == ["D", "A"]
     for subject, net in zip(found, ("d", "a"), strict=True):
         folder = runs / "letters" / FINISHED[net]
         assert subject.folder == folder
@@ -92,7 +92,7 @@ def test_a_run_is_the_folder_that_was_named(runs: Path) -> None:
     folder = runs / "letters" / FINISHED["a"]
     (found,) = find_nets(config(nets=[], run=str(folder)))
     (same,) = find_nets(config(runs, nets=["a"]))
-    assert (found.folder, found.of, letter_of(found)) == (folder, same.of, "A")
+    assert (found.folder, found.of, table1_name(found)) == (folder, same.of, "A")
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def of_file(folder: Path, preprocessing: PreprocessingWord | None, **changes: An
 def test_published_weights_come_with_their_preprocessing(preprocessing: PreprocessingWord, tmp_path: Path) -> None:
     (found,) = find_nets(of_file(tmp_path, preprocessing))
     assert equal_states(found.net.state_dict(), make_net(13).state_dict())
-    assert (letter_of(found), found.net.crop, found.num_classes) == ("B", 224, 6)
+    assert (table1_name(found), found.net.crop, found.num_classes) == ("B", 224, 6)
     pixels = torch.randint(0, 256, (1, 3, 4, 4), dtype=torch.uint8)
     expected = Preprocessing(**PREPROCESSINGS[preprocessing])(pixels)
     assert torch.equal(found.preprocessing(pixels), expected)
@@ -149,7 +149,7 @@ def test_random_weights_are_those_of_the_seed(published: bool, runs: Path, tmp_p
     assert len({subject.of["sha256"] for subject in (*drawn, learnt)}) == 3
     assert drawn[0].of["random"] == learnt.name
     assert torch.equal(drawn[0].preprocessing.std, learnt.preprocessing.std)
-    assert letter_of(drawn[0]) == letter_of(learnt)
+    assert table1_name(drawn[0]) == table1_name(learnt)
 
 
 def test_random_weights_leave_nothing_that_was_learnt(tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_random_weights_leave_nothing_that_was_learnt(tmp_path: Path) -> None:
 @pytest.mark.parametrize("net", NETS)
 def test_a_net_is_known_by_its_letter(net: str, changes: dict[str, Any]) -> None:
     built = VGG(**NETS[net], **SMALL, **changes)
-    assert letter_of(Subject("", Path(), built, Preprocessing([0.0] * 3), {})) == net
+    assert table1_name(Subject("", Path(), built, Preprocessing([0.0] * 3), {}, factors=NETS[net])) == net
 
 
 def test_the_nets_to_type_are_those_of_table_1() -> None:

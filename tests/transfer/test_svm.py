@@ -106,7 +106,7 @@ def test_the_span_of_the_rows_gives_the_same(repeated: bool) -> None:
     if repeated:
         features[30:] = features[:30]
     others = torch.rand(50, 300, generator=torch.Generator().manual_seed(3))
-    span = svm.Span(features)
+    span = svm.RowSpace(features)
     rows = span.coordinates()
     assert rows.shape == (60, 60)
     torch.testing.assert_close(rows @ rows.T, features @ features.T, atol=1e-5, rtol=0)
@@ -128,7 +128,7 @@ def test_images_without_features_and_one_class() -> None:
 
 def test_an_optimiser_that_stops_early_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     features, targets = clusters()
-    monkeypatch.setitem(svm.LBFGS, "maxiter", 2)
+    monkeypatch.setitem(svm.LBFGS_OPTIONS, "maxiter", 2)
     with pytest.raises(RuntimeError, match=r"C = 10 did not converge in 2 iterations"):
         svm.fit(features, targets, 10.0)
 

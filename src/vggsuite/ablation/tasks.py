@@ -27,11 +27,11 @@ from vggsuite.files import file_digest
 from vggsuite.naming import quoted
 from vggsuite.protocol import Method
 from vggsuite.results.experiments import experiment_of, printed_rows
-from vggsuite.results.record import RECORD_FILE, TRANSFER_FILE, read_transfer
+from vggsuite.results.record import RECORD_FILE, SCORES_FILE, TRANSFER_FILE, read_transfer
 from vggsuite.results.run_folder import CHECKPOINT, is_finished
 from vggsuite.results.tables import OF_TABLE_7
-from vggsuite.results.transfer_tables import TITLES as TRANSFERS
-from vggsuite.results.transfer_tables import Point, points_of, words_of
+from vggsuite.results.transfer_points import TITLES as TRANSFERS
+from vggsuite.results.transfer_points import Point, points_of, words_of
 from vggsuite.transfer.settings import check, source_run
 
 SCRIPTS = {3: "train.py", 4: "evaluate.py", 5: "evaluate.py", 6: "fuse.py"}  # of each table's experiments
@@ -113,7 +113,7 @@ def tasks_of(tables: Iterable[int], config: AblationConfig, *, data: str, typed:
             if experiment in shown:
                 asked.append(task.makes)
     for number in sorted(set(tables) & TRANSFERS.keys()):
-        for seed, point in product(seeds_of(config.seeds), points_of(number, data, config.targets)):
+        for seed, point in product(seeds_of(config.seeds), points_of(number, data, config.transfer_to)):
             task = transfer_task(point, data, seed, paths, overrides)
             tasks[task.makes] = task
             asked.append(task.makes)
@@ -249,7 +249,7 @@ def is_fused(config: FuseConfig) -> bool:
 
 def is_transferred(folder: Path, runs: Path) -> bool:
     """Whether a transfer has finished in `folder`, of the nets below `runs` as they are now."""
-    if not (folder / TRANSFER_FILE).is_file():
+    if not all((folder / file).is_file() for file in (TRANSFER_FILE, SCORES_FILE)):
         return False
     nets = [weights for weights in read_transfer(folder).of if "run" in weights]
     return all(is_current(weights, runs / weights["run"]) for weights in nets)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from vggsuite.config import DataConfig, Layout
+from vggsuite.config import MULTI_LABEL, DataConfig, Layout
 from vggsuite.data import layouts
 from vggsuite.data.caltech import read_caltech
 from vggsuite.data.digits import VERSION, embed_digits
@@ -21,8 +21,6 @@ TREES = {
     Layout.caltech101: "101_ObjectCategories",
     Layout.caltech256: "256_ObjectCategories",
 }
-# An image may have several classes, or be of one person among several.
-MULTI_LABEL = (Layout.voc2007, Layout.voc2012, Layout.voc2012_action, Layout.letters_voc, Layout.letters_action)
 
 
 def find_images(config: DataConfig, *, val_only: bool = False) -> ImageSet:
@@ -52,7 +50,9 @@ def find_published(config: DataConfig, *, val_only: bool = False) -> ImageSet:
     root = Path(config.root).expanduser()
     images = read_pack(root, val_only=val_only) if is_pack(root) else find_files(config, root, val_only=val_only)
     found = {"classes": len(images.classes), "train": len(images.train), "val": len(images.val)}
-    require_counts(config, {part: count for part, count in found.items() if not (val_only and part == "train")})
+    if val_only and "train" in config.expected:
+        found["train"] = config.expected["train"]  # not looked at
+    require_counts(config, found)
     return images
 
 
@@ -64,7 +64,7 @@ def find_labelled(config: DataConfig) -> LabelledImages:
     """
     root = Path(config.root).expanduser()
     if config.layout in MULTI_LABEL:
-        found = read_voc(config.layout, root)
+        found = read_voc(config.layout, root, config.held_out)
     elif config.layout in TREES:
         classes, samples = read_tree(config.layout, root)
         found = randomly_split(classes, samples, config.splits, config.held_out)
@@ -78,18 +78,18 @@ def find_labelled(config: DataConfig) -> LabelledImages:
     return found
 
 
-def read_voc(layout: Layout, root: Path) -> LabelledImages:
+def read_voc(layout: Layout, root: Path, held_out: float) -> LabelledImages:
     """What a layout of VOC's holds."""
     match layout:
         case Layout.voc2007:
-            return read_classification(root, "2007")
+            return read_classification(root, "2007", held_out)
         case Layout.voc2012:
-            return read_classification(root, "2012")
+            return read_classification(root, "2012", held_out)
         case Layout.letters_voc:
-            return read_classification(letters(root), "2012")
+            return read_classification(letters(root), "2012", held_out)
         case Layout.letters_action:
-            return read_action(letters(root))
-    return read_action(root)
+            return read_action(letters(root), held_out)
+    return read_action(root, held_out)
 
 
 def read_tree(layout: Layout, root: Path) -> tuple[list[str], Samples]:
@@ -107,7 +107,11 @@ def letters(root: Path) -> Path:
 def require_counts(config: DataConfig, found: dict[str, int]) -> None:
     """Make sure that a data set holds as much as `config` expects."""
     for part, expected in config.expected.items():
-        if found.get(part, expected) != expected:
+        if part not in found:
+            raise UserError(
+                f"data.expected.{part}={expected} is not counted in data={config.name}; allowed: {', '.join(found)}."
+            )
+        if found[part] != expected:
             raise UserError(
                 f"data.root={config.root} holds {found[part]} {part} where data={config.name} has {expected}; complete "
                 f"it, or say that this is meant: data.expected.{part}={found[part]}."
@@ -123,4 +127,6 @@ def find_files(config: DataConfig, root: Path, *, val_only: bool) -> ImageSet:
             return layouts.imagenet(root, val_only=val_only)
         case Layout.imagenet:
             return layouts.imagenet(root, val_only=val_only)
-    return layouts.class_folders(root, config.val_fraction, val_only=val_only)
+        case Layout.folder:
+            return layouts.class_folders(root, config.val_fraction, val_only=val_only)
+    raise ValueError(f"{config.layout} has no split of its own")

@@ -17,28 +17,27 @@ ARCHIVES = {
 # The image sets that are trained on, of these those held out to choose hyper-parameters, and those tested on. The test
 # labels of VOC-2012 are its server's alone.
 SETS = {"2007": (("train", "val"), ("val",), ("test",)), "2012": (("train",), (), ("val",))}
-EVERY = 5  # where no set is held out, every fifth image is
 
 Entry = tuple[str, int]  # an image's name, and the number of a person in it, 0 for the whole image
 
 
-def read_classification(root: Path, year: str) -> LabelledImages:
-    """The classification task: which of the classes an image shows.
+def read_classification(root: Path, year: str, held_out: float) -> LabelledImages:
+    """The classification task: which of the classes an image shows. Where VOC holds no set out, `held_out` is the share
+    of the training images that is, evenly spread.
 
     Raises:
         UserError: where it is not found, or its files do not go together.
     """
-    home = find_year(root, year)
-    return assemble(home, "Main", year, boxes=False)
+    return assemble(find_year(root, year), "Main", year, held_out)
 
 
-def read_action(root: Path, year: str = "2012") -> LabelledImages:
-    """The action task: what each person does, whose box is given.
+def read_action(root: Path, held_out: float) -> LabelledImages:
+    """The action task of VOC-2012: what each person does, whose box is given.
 
     Raises:
         UserError: as `read_classification`, and where a person has no box.
     """
-    return assemble(find_year(root, year), "Action", year, boxes=True)
+    return assemble(find_year(root, "2012"), "Action", "2012", held_out)
 
 
 def find_year(root: Path, year: str) -> Path:
@@ -56,8 +55,8 @@ def find_year(root: Path, year: str) -> Path:
     )
 
 
-def assemble(home: Path, task: str, year: str, *, boxes: bool) -> LabelledImages:
-    """The images of a task, with its splits."""
+def assemble(home: Path, task: str, year: str, share: float) -> LabelledImages:
+    """The images of a task, with its split."""
     train, held_out, test = SETS[year]
     sets = (*train, *test)
     classes = class_names(home / "ImageSets" / task, sets[0])
@@ -72,9 +71,9 @@ def assemble(home: Path, task: str, year: str, *, boxes: bool) -> LabelledImages
     samples = Samples.all_of(Files(home, image_files(home, entries)), [0] * len(entries))
     places = np.array(of_set)
     trained = np.flatnonzero(np.isin(places, train))
-    held = np.flatnonzero(np.isin(places, held_out)) if held_out else trained[::EVERY]
+    held = np.flatnonzero(np.isin(places, held_out)) if held_out else trained[:: round(1 / share)]
     split = Split(trained, held, np.flatnonzero(np.isin(places, test)))
-    found = np.array([box_of(home, entry) for entry in entries]) if boxes else None
+    found = np.array([box_of(home, entry) for entry in entries]) if task == "Action" else None
     return LabelledImages(classes, samples, np.concatenate(targets), [split], found, multi_label=True)
 
 

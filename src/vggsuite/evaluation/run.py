@@ -4,9 +4,9 @@ import csv
 import io
 import shutil
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -53,6 +53,7 @@ class Subject:
         of: what a record says of its weights; see `Evaluation`.
         classes: the names of its outputs, where they are known.
         published: figures that others printed of these weights.
+        factors: of the net, the arguments that built it.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Subject:
     of: dict[str, str]
     classes: Sequence[str] | None = None
     published: Sequence[dict[str, Any]] = ()
+    factors: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def num_classes(self) -> int:

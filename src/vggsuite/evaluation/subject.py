@@ -35,8 +35,14 @@ def make_subject(config: EvaluateConfig) -> Subject:
         preprocessing = Preprocessing(config.data.mean, config.data.std)
         return subject_of_run(Path(config.run), asdict(config.model), crop=crop, preprocessing=preprocessing)
     source = str(config.weights)
-    home = Path(config.paths.runs), f"{config.data.name}/weights"
-    return published_subject(source, asdict(config.model), crop=crop, preprocessing=config.preprocessing, home=home)
+    return published_subject(
+        source,
+        asdict(config.model),
+        crop=crop,
+        preprocessing=config.preprocessing,
+        runs=Path(config.paths.runs),
+        group=f"{config.data.name}/weights",
+    )
 
 
 def subject_of_run(folder: Path, factors: dict[str, Any], *, crop: int, preprocessing: Preprocessing) -> Subject:
@@ -63,11 +69,12 @@ def subject_of_run(folder: Path, factors: dict[str, Any], *, crop: int, preproce
         preprocessing=preprocessing,
         of=weights_of(record.name, folder, record.environment["started"]),
         classes=(folder / CLASSES_FILE).read_text().splitlines(),
+        factors=factors,
     )
 
 
 def published_subject(
-    source: str, factors: dict[str, Any], *, crop: int, preprocessing: str | None, home: tuple[Path, str]
+    source: str, factors: dict[str, Any], *, crop: int, preprocessing: str | None, runs: Path, group: str
 ) -> Subject:
     """A net with published weights.
 
@@ -76,7 +83,7 @@ def published_subject(
         factors: of the net.
         crop: its side.
         preprocessing: of its pixels, None for what is known of it.
-        home: the runs, and below them the folder of the folder of what is found of it.
+        runs, group: `runs`/`group`/<the weights' name> is the folder of what is found of it.
     """
     build = functools.partial(VGG, **factors, crop=crop)
     with torch.device("meta"):
@@ -84,8 +91,7 @@ def published_subject(
     weights = load_weights(source, outline, preprocessing)
     net = build(num_classes=num_classes(weights.state))
     fill(net, weights.state, f"weights={source}")
-    runs, place = home
-    name = f"{place}/{slug(weights.name)}"
+    name = f"{group}/{slug(weights.name)}"
     return Subject(
         name=name,
         folder=runs / name,
@@ -99,6 +105,7 @@ def published_subject(
         },
         classes=weights.classes,
         published=weights.figures,
+        factors=factors,
     )
 
 

@@ -89,6 +89,6 @@ def frozen_layers(net: VGG, freeze: Any) -> list[str]:
     if not isinstance(asked, list) or not set(asked) < set(names):
         raise UserError(
             f"recipe.freeze={freeze} is no part of the net; allowed: {', '.join(words)}, or a list of some of its "
-            f"layers ({', '.join(names)}), as freeze=[{','.join(names[:2])}]."
+            f"layers ({', '.join(names)}), as recipe.freeze=[{','.join(names[:2])}]."
         )
     return asked

@@ -6,7 +6,7 @@ from typing import Any
 
 from vggsuite.config import TableSettings
 from vggsuite.errors import UserError
-from vggsuite.results import rendering, report, transfer_tables
+from vggsuite.results import rendering, report, transfer_points, transfer_tables
 from vggsuite.results.collection import collect
 from vggsuite.results.rendering import Report
 
@@ -28,7 +28,7 @@ def table_numbers(setting: str, asked: Any) -> list[int]:
         UserError: for what is none.
     """
     numbers = list(asked) if isinstance(asked, list) else [asked]
-    known = [*report.TITLES, *transfer_tables.TITLES]
+    known = [*report.TITLES, *transfer_points.TITLES]
     if not numbers or not all(type(number) is int and number in known for number in numbers):
         allowed = ", ".join(map(str, known))
         raise UserError(
@@ -48,9 +48,9 @@ def print_tables(config: TableSettings, numbers: Sequence[int]) -> None:
 def make_report(number: int, config: TableSettings) -> Report:
     """Everything to print of a table."""
     runs, data, variant = Path(config.paths.runs), config.data.name, config.variant
-    if number in transfer_tables.TITLES:
-        transfers = transfer_tables.collect_transfers(runs, source=data, variant=variant)
+    if number in transfer_points.TITLES:
+        transfers = transfer_points.collect_transfers(runs, source=data, variant=variant)
         return transfer_tables.make_transfer_report(
-            number, transfers, source=data, variant=variant, targets=config.targets, confidence=config.confidence
+            number, transfers, source=data, variant=variant, targets=config.transfer_to, confidence=config.confidence
         )
     return report.make_report(number, collect(runs, data=data, variant=variant), config.confidence)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -26,6 +27,7 @@ from vggsuite.models.vgg import VGG
 from vggsuite.protocol import Precision
 from vggsuite.results.environment import git
 
+VERSION = 1  # of what is computed
 FOLDER = "descriptors"  # in that of the run, or of the published weights
 SHARDS = "shards"  # what an unfinished computation has so far
 
@@ -46,8 +48,8 @@ class Descriptor:
     relu: bool = True
     precision: Precision = Precision.fp32
     pixels: bool = False
-    ceil_mode: bool = False
-    whole: bool = True
+    ceil_mode: ClassVar[bool] = False
+    whole: ClassVar[bool] = True
 
     @property
     def name(self) -> str:
@@ -141,8 +143,8 @@ def place_of(subject: Subject, descriptor: Descriptor, decoder: Decoder) -> Path
     """The folder of the descriptors of these weights, in this net, of pixels preprocessed like this; of raw pixels the
     crop alone counts of the net."""
     pixels = subject.preprocessing
-    net = [subject.net.crop] if descriptor.pixels else [subject.of["sha256"], str(subject.net.features)]
-    told = [*pixels.mean.flatten().tolist(), *pixels.std.flatten().tolist(), pixels.bgr, *net]
+    net = [subject.net.crop] if descriptor.pixels else [subject.of["sha256"], *map(str, subject.factors.items())]
+    told = [VERSION, *pixels.mean.flatten().tolist(), *pixels.std.flatten().tolist(), pixels.bgr, *net]
     suffix = "" if decoder == Decoder.turbo else f"-{decoder}"
     name = hashlib.sha256(str(told).encode()).hexdigest()[:12]
     return subject.folder / FOLDER / f"{descriptor.name}{suffix}-{name}"

@@ -1,7 +1,7 @@
-"""What appendix B reports: average precision (PASCAL VOC), and the mean recall over classes (Caltech)."""
+"""Average precision as PASCAL VOC has it."""
 
 import numpy as np
-from sklearn.metrics import precision_recall_curve, recall_score
+from sklearn.metrics import precision_recall_curve
 
 
 def average_precision(scores: np.ndarray, targets: np.ndarray, *, eleven_points: bool) -> float:
@@ -26,19 +26,3 @@ def average_precision(scores: np.ndarray, targets: np.ndarray, *, eleven_points:
     if eleven_points:
         return float(np.mean([best[recall >= tenth / 10].max(initial=0) for tenth in range(11)]))
     return float(-np.diff(recall, append=0) @ best)
-
-
-def class_recall(predicted: np.ndarray, labels: np.ndarray, num_classes: int) -> np.ndarray:
-    """Of every class, the share of its images that were taken for it: float64 [num_classes].
-
-    Args:
-        predicted: int [N].
-        labels: int [N].
-
-    Raises:
-        ValueError: where a class has no image.
-    """
-    missing = np.setdiff1d(np.arange(num_classes), labels)
-    if len(missing):
-        raise ValueError(f"Without an image of class {', '.join(map(str, missing))} there is no recall of it.")
-    return recall_score(labels, predicted, labels=np.arange(num_classes), average=None, zero_division=0)

@@ -38,8 +38,14 @@ def find_nets(config: TransferConfig) -> list[Subject]:
 
 def published(config: TransferConfig, model: ModelConfig) -> Subject:
     """A net with published weights."""
-    source, home = str(config.weights), (Path(config.paths.runs), "weights")
-    return published_subject(source, asdict(model), crop=CROP, preprocessing=config.preprocessing, home=home)
+    return published_subject(
+        str(config.weights),
+        asdict(model),
+        crop=CROP,
+        preprocessing=config.preprocessing,
+        runs=Path(config.paths.runs),
+        group="weights",
+    )
 
 
 def of_run(folder: Path, setting: str, making: str = "python src/train.py ...") -> Subject:
@@ -62,11 +68,8 @@ def redrawn(subject: Subject, seed: int) -> Subject:
     return replace(subject, of={"random": subject.name, "sha256": digest(subject.net.state_dict())})
 
 
-def letter_of(subject: Subject) -> str:
-    """The net's name in Table 1, or "SHALLOW" for that of section 4.1."""
-    kernels = {layer.kernel_size for layer in subject.net.features if isinstance(layer, torch.nn.Conv2d)}
-    lrn = any(isinstance(layer, torch.nn.LocalResponseNorm) for layer in subject.net.features)
-    factors = {"depth": len(subject.net.conv_names) + 3}
-    factors |= {name: True for name, has in (("lrn", lrn), ("conv1x1", (1, 1) in kernels)) if has}
-    name = next((name for name, known in FACTORS.items() if known == factors), "shallow")
-    return name.upper().replace("_", "-")
+def table1_name(subject: Subject) -> str:
+    """The net's name in Table 1, as "A-LRN"; of another its depth, as "depth 8"."""
+    factors = {name: subject.factors[name] for name in ("depth", "lrn", "conv1x1") if subject.factors.get(name)}
+    name = next((name for name, known in FACTORS.items() if known == factors), None)
+    return name.upper().replace("_", "-") if name else ", ".join(f"{key} {value}" for key, value in factors.items())

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from omegaconf import OmegaConf
 
-from vggsuite.config import Metric, Mode, Region, TransferConfig
+from vggsuite.config import Features, Metric, Mode, Region, TransferConfig
 from vggsuite.data.find import find_labelled
 from vggsuite.data.labelled import LabelledImages
 from vggsuite.devices import check_devices, torch_devices
@@ -24,9 +24,9 @@ from vggsuite.results.record import SCORES_FILE, TRANSFER_FILE, Transfer, read_t
 from vggsuite.results.resampling import centred_bounds, resampled_scores
 from vggsuite.results.run_folder import CONFIG_FILE
 from vggsuite.results.statistics import mean_and_sd
-from vggsuite.transfer.by_fine_tuning import fine_tune
-from vggsuite.transfer.by_svm import classify
-from vggsuite.transfer.nets import find_nets, letter_of
+from vggsuite.transfer.fine_tuning import fine_tune
+from vggsuite.transfer.linear_svm import classify
+from vggsuite.transfer.nets import find_nets, table1_name
 from vggsuite.transfer.scoring import Outcome, check_metric
 
 CONFIDENCE = 0.95  # of the interval over the images of a single split
@@ -63,7 +63,6 @@ def transfer(config: TransferConfig, folder: Path, *, typed: Sequence[str], choi
         record = Transfer(
             **{name: getattr(config, name) for name in ("experiment", "variant", "typed", "seed")},
             command=repeat_command("transfer.py", typed),
-            nets=list(map(letter_of, subjects)),
             **identity,
             splits=[outcome.told for outcome in outcomes],
             metrics=metrics_of(config.metric, outcomes, images),
@@ -92,7 +91,8 @@ def check_task(config: TransferConfig, images: LabelledImages) -> None:
 def identity_of(config: TransferConfig, images: LabelledImages, subjects: Sequence[Subject]) -> dict[str, Any]:
     """What a record's figures depend on, under its own names."""
     return {
-        "of": [subject.of for subject in subjects],
+        "nets": [features_of(config, subject) for subject in subjects],
+        "of": [subject.of for subject in subjects if config.features != Features.pixels],
         "settings": settings_of(config),
         "data": {
             "name": config.data.name,
@@ -107,13 +107,22 @@ def identity_of(config: TransferConfig, images: LabelledImages, subjects: Sequen
     }
 
 
+def features_of(config: TransferConfig, subject: Subject) -> str:
+    """Whose features they are: those of a net of Table 1, or pixels, of which the net says the size."""
+    return (
+        f"pixels {subject.net.crop} x {subject.net.crop}"
+        if config.features == Features.pixels
+        else table1_name(subject)
+    )
+
+
 def settings_of(config: TransferConfig) -> dict[str, Any]:
     """How the classes are learnt."""
     common = {"mode": str(config.mode), "features": str(config.features), "source": config.source}
     if config.mode == Mode.finetune:
         recipe = asdict(config.recipe) | {"precision": str(config.recipe.precision)}
         recipe = {key: str(value) if isinstance(value, StrEnum) else value for key, value in recipe.items()}
-        return common | {"freeze": config.freeze, "scale": config.data.scale, "recipe": recipe}
+        return common | {"scale": config.data.scale, "recipe": recipe}
     return common | {
         "scales": config.scales,
         "combine": str(config.combine),

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+from sklearn.metrics import recall_score
 
 from vggsuite.config import Metric
 from vggsuite.data.labelled import LabelledImages, Split
 from vggsuite.errors import UserError
-from vggsuite.transfer.metrics import average_precision, class_recall
+from vggsuite.transfer.metrics import average_precision
 
 
 @dataclass(frozen=True)
@@ -63,12 +64,12 @@ def score(metric: Metric, scores: np.ndarray, targets: np.ndarray, *, partial: b
     present = (targets == 1).any(axis=0)
     if not present.any() or not (partial or present.all()):
         raise UserError(
-            f"{np.sum(~present)} class(es), the first of them number {np.argmin(present)}, have no image to be tested "
-            "on; complete the data set, or take more images of each class (data.splits.test_per_class)."
+            f"{np.sum(~present)} class(es), the first of them number {1 + np.argmin(present)}, have no image to "
+            "be tested on; complete the data set, or leave the class out."
         )
     if metric == Metric.mean_class_recall:
-        labels = np.cumsum(present)[targets.argmax(axis=1)] - 1
-        found = class_recall(scores[:, present].argmax(axis=1), labels, present.sum())
+        labels = np.flatnonzero(present)
+        found = recall_score(targets.argmax(axis=1), scores.argmax(axis=1), labels=labels, average=None)
     else:
         eleven = metric == Metric.average_precision_11_points
         columns = zip(scores.T[present], targets.T[present], strict=True)

@@ -1,10 +1,11 @@
 """What the settings of a transfer come to, before torch is imported."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from vggsuite.checks import data_ranges, require_ranges
-from vggsuite.config import Features, Metric, Mode, Region, TransferConfig
+from vggsuite.config import MULTI_LABEL, Features, Mode, Region, TransferConfig
 from vggsuite.data.scale import MAX_CROPS, PAPER_CROP, is_integer
 from vggsuite.errors import UserError
 from vggsuite.protocol import Precision
@@ -20,6 +21,27 @@ FACTORS: dict[str, dict[str, Any]] = {
 }
 JITTERED = ("c", "d", "e")  # those of which Table 3 has a run with scale jitter; its features are used
 SCALES = {"three": (256, 384, 512), "five": (256, 384, 512, 640, 768)}  # of 224 crops
+
+
+# Settings, with those below them, that change nothing in a mode, or of raw pixels.
+IDLE = {
+    "mode=svm": ("freeze", "recipe"),
+    "mode=finetune": ("scales", "combine", "relu", "flip", "c_grid", "precision"),
+    "features=pixels": ("scales", "combine", "relu", "flip", "precision"),
+}
+
+
+def refuse_idle(config: TransferConfig, typed: Sequence[str]) -> None:
+    """Refuse what was typed and would change nothing.
+
+    Raises:
+        UserError: naming it.
+    """
+    for word in typed:
+        name = word.lstrip("+~").partition("=")[0].split(".")[0]
+        for state in (f"mode={config.mode}", f"features={config.features}"):
+            if name in IDLE.get(state, ()):
+                raise UserError(f"{word} changes nothing with {state}; leave one of them out.")
 
 
 def check(config: TransferConfig) -> None:
@@ -73,11 +95,13 @@ def check_fine_tuning(config: TransferConfig) -> None:
         raise UserError(f"features={config.features} has nothing to fine-tune; allowed with mode=finetune: trained.")
     if len(config.nets) > 1:
         raise UserError(f"nets={config.nets} are several; mode=finetune takes one (nets=[{config.nets[0]}]).")
-    if config.metric != Metric.mean_class_recall or config.regions != [Region.image]:
+    if config.data.layout in MULTI_LABEL:
         raise UserError(
             f"data={config.data.name} has images of several classes, or boxes, which the soft-max cannot learn; "
             "allowed with mode=finetune: data with one class an image, else mode=svm."
         )
+    if config.regions != [Region.image]:
+        raise UserError(f"regions=[{','.join(config.regions)}] has box; allowed with mode=finetune: regions=[image].")
 
 
 def source_run(config: TransferConfig, net: str) -> Path:

@@ -5,8 +5,8 @@ For every class k what scikit-learn's LinearSVC minimises by default, the interc
     0.5 |w_k|^2 + 0.5 b_k^2 + C sum_i max(0, 1 - y_ik (w_k . x_i + b_k))^2,    y_ik = +1 or -1; 0 does not count.
 
 LinearSVC itself goes class by class, and needs the features in float64 and once more in 16 bytes an entry. Here they
-stay in float32, on their device, and are never copied but for `Span`. On random clusters of unit length the objective
-ended less than 2e-6 above LinearSVC's, relatively, in 10 (C = 0.01) to 110 (C = 100) evaluations.
+stay in float32, on their device, and are never copied but for `RowSpace`. On random clusters of unit length the
+objective ended less than 2e-6 above LinearSVC's, relatively, in 10 (C = 0.01) to 110 (C = 100) evaluations.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,10 +18,10 @@ from scipy.optimize import minimize
 from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
-LBFGS = {"ftol": 1e-7, "gtol": 0.0, "maxiter": 10_000, "maxfun": 10_000}  # in float32 rounding moves f by 1e-8
-GAP = 1e-3  # relative
+LBFGS_OPTIONS = {"ftol": 1e-7, "gtol": 0.0, "maxiter": 10_000, "maxfun": 10_000}  # in float32 rounding moves f by 1e-8
+TOLERATED_GAP = 1e-3  # relative
 NUM_DIRECTIONS = 64
-SHARE = 0.2  # of the images, that violate the margin; a guess, which only moves the number of iterations
+VIOLATING_SHARE = 0.2  # of the images, that violate the margin; a guess, which only moves the number of iterations
 
 Score = Callable[[Tensor, Tensor], float]
 
@@ -39,7 +39,7 @@ def fit(features: Tensor, targets: Tensor, c: float, start: Tensor | None = None
         RuntimeError: where the optimiser did not converge.
     """
     shape = (features.shape[1] + 1, targets.shape[1])
-    stretch = Stretch.of(features, c)
+    stretch = Preconditioner.of(features, c)
 
     def stretched(flat: np.ndarray) -> tuple[float, np.ndarray]:
         value, gradient = objective(stretch(on_device(flat)), features, targets, c)
@@ -51,10 +51,12 @@ def fit(features: Tensor, targets: Tensor, c: float, start: Tensor | None = None
     first = features.new_zeros(shape) if start is None else stretch.inverse()(start)
     # OpenBLAS, in which scipy computes, has threads of its own that spin between calls and slow torch's down threefold.
     with ThreadpoolController().select(internal_api="openblas", threading_layer="pthreads").limit(limits=1):
-        found = minimize(stretched, first.double().cpu().numpy().ravel(), jac=True, method="L-BFGS-B", options=LBFGS)
+        found = minimize(
+            stretched, first.double().cpu().numpy().ravel(), jac=True, method="L-BFGS-B", options=LBFGS_OPTIONS
+        )
     # Where rounding stops the line search: half the squared gradient is about the most by which the objective lies
     # above its minimum, as it curves by about 1 at least.
-    if not found.success and 0.5 * np.square(found.jac).sum() > GAP * found.fun:
+    if not found.success and 0.5 * np.square(found.jac).sum() > TOLERATED_GAP * found.fun:
         raise RuntimeError(f"The SVMs for C = {c:g} did not converge in {found.nit} iterations: {found.message}")
     return stretch(on_device(found.x))
 
@@ -77,7 +79,7 @@ def transposed(features: Tensor, images: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Stretch:
+class Preconditioner:
     """Weights stretched along orthonormal directions [D + 1, R] by `factors` [R]: L-BFGS works on the weights before
     it, for which the objective curves about alike in all directions, and gets by with a tenth of the iterations.
 
@@ -89,28 +91,28 @@ class Stretch:
     factors: Tensor
 
     @classmethod
-    def of(cls, features: Tensor, c: float) -> "Stretch":
+    def of(cls, features: Tensor, c: float) -> "Preconditioner":
         """Of features [N, D], by two rounds of randomised subspace iteration (Halko et al. 2011, algorithm 4.4)."""
         shape = (features.shape[1] + 1, min(NUM_DIRECTIONS, *features.shape))
         basis = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(features.device)
         for _ in range(2):
             basis = orthonormal(transposed(features, orthonormal(scores(features, basis))))
         _, lengths, mix = torch.linalg.svd(scores(features, basis), full_matrices=False)
-        curvatures = 1 + 2 * c * SHARE * lengths.square()
+        curvatures = 1 + 2 * c * VIOLATING_SHARE * lengths.square()
         return cls(basis @ mix.T, (curvatures[-1] / curvatures).sqrt())
 
     def __call__(self, weights: Tensor) -> Tensor:
         return weights + self.directions @ ((self.factors - 1)[:, None] * (self.directions.T @ weights))
 
-    def inverse(self) -> "Stretch":
-        return Stretch(self.directions, 1 / self.factors)
+    def inverse(self) -> "Preconditioner":
+        return Preconditioner(self.directions, 1 / self.factors)
 
 
 def orthonormal(columns: Tensor) -> Tensor:
     return torch.linalg.qr(columns).Q
 
 
-class Span:
+class RowSpace:
     """What the rows of features [N, D] span, N < D, by an orthonormal basis.
 
     The minimum lies in it, for every C and every class, with some of the rows or with all: a part of w that is
@@ -153,7 +155,7 @@ def choose_and_fit(features: Tensor, targets: Tensor, held_out: Tensor, grid: Se
     Raises:
         RuntimeError: where the optimiser did not converge.
     """
-    span = Span(features) if features.shape[1] > 2 * len(features) else None  # below, it costs more than it saves
+    span = RowSpace(features) if features.shape[1] > 2 * len(features) else None  # below, it costs more than it saves
     rows = span.coordinates() if span else features
     without = targets.index_fill(0, held_out, 0)  # rather than a copy of the other rows
     fitted: dict[float, Tensor] = {}

@@ -1,15 +1,14 @@
 """Fine-tuning: a net trained on with a new last layer, one training run for each split."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
 from vggsuite import cli
 from vggsuite.checks import validate
-from vggsuite.config import ModelConfig, TrainConfig, TransferConfig, compose_command, to_config
+from vggsuite.config import TrainConfig, TransferConfig, compose_command, to_config
 from vggsuite.data.labelled import LabelledImages
 from vggsuite.errors import UserError
 from vggsuite.evaluation.run import Subject
@@ -20,10 +19,12 @@ from vggsuite.results.record import evaluation_folder, read_record
 from vggsuite.results.run_folder import leaves
 from vggsuite.training.interrupting import interruptible
 from vggsuite.training.run import train
-from vggsuite.transfer.nets import letter_of
+from vggsuite.transfer.nets import table1_name
 from vggsuite.transfer.scoring import Outcome, outcome_of
+from vggsuite.transfer.settings import FACTORS
 
 PASSED_ON = ("data.expected.", "trainer.", "logger.")  # words as they were typed
+NET_FILES = {name.upper().replace("_", "-"): name for name in FACTORS}  # below conf/model/, by the name in Table 1
 # Settings of `data` that are not the source net's.
 OF_IMAGES = (
     "name",
@@ -78,38 +79,27 @@ def fine_tune(
 def training_words(
     config: TransferConfig, subject: Subject, *, typed: Sequence[str], choices: Mapping[str, str]
 ) -> list[str]:
-    """The command line of train.py that trains the net on, but for the split. It says everything that a file of the
-    transfer's own may have said."""
-    net = letter_of(subject).lower().replace("-", "_")
-    data = {key: value for key, value in leaves(asdict(config.data)).items() if key.split(".")[0] in OF_IMAGES}
+    """The command line of train.py that trains the net on, but for the split."""
     pixels = subject.preprocessing
     std = pixels.std.flatten().tolist() if pixels.divides else None
+    data = {key: value for key, value in leaves(asdict(config.data)).items() if key.split(".")[0] in OF_IMAGES}
     data |= {"crop": subject.net.crop, "mean": pixels.mean.flatten().tolist(), "std": std}
-    recipe = {key: value for key, value in asdict(config.recipe).items() if key != "fine_tune"}
     settings = {
-        **{f"model.{name}": value for name, value in factors_beside(config, subject).items()},
+        **{f"model.{name}": value for name, value in subject.factors.items()},
         **{f"data.{name}": value for name, value in data.items()},
-        **{f"recipe.{name}": value for name, value in (recipe | {"freeze": config.freeze}).items()},
+        **{f"recipe.{name}": value for name, value in asdict(config.recipe).items() if name != "fine_tune"},
         **{f"paths.{name}": value for name, value in vars(config.paths).items()},
         "seed": config.seed,
         "save_minutes": config.save_minutes,
         "rerun": config.rerun,
     }
-    groups = {"model": f"vgg_{net}", **{group: choices[group] for group in ("data", "recipe", "trainer", "logger")}}
     return [
-        *(f"{group}={choice}" for group, choice in groups.items()),
+        f"model=vgg_{NET_FILES.get(table1_name(subject), 'a')}",
+        *(f"{group}={choices[group]}" for group in ("data", "recipe", "trainer", "logger")),
         *(word for word in typed if word.lstrip("+~").startswith(PASSED_ON)),
         *(f"{name}={literal(value)}" for name, value in settings.items()),
         *origin(config, subject),
     ]
-
-
-def factors_beside(config: TransferConfig, subject: Subject) -> dict[str, Any]:
-    """The factors of the net that its name in Table 1 does not tell, where they are not the defaults."""
-    named = ("depth", "lrn", "conv1x1", "parameters")
-    told = read_record(subject.folder).model if "run" in subject.of else asdict(config.model) if not config.nets else {}
-    defaults = {field.name: field.default for field in fields(ModelConfig)}
-    return {name: value for name, value in told.items() if name not in named and value != defaults[name]}
 
 
 def origin(config: TransferConfig, subject: Subject) -> list[str]:
