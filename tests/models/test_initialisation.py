@@ -124,4 +124,4 @@ def test_what_cannot_be_frozen_is_told(freeze: object) -> None:
     with pytest.raises(UserError, match=r"is no part of the net; allowed: none, conv, all_but_last, or") as error:
         frozen_layers(VGG(11, **TINY), freeze)
     assert str(error.value).startswith(f"recipe.freeze={freeze} ")
-    assert "fc6, fc7, fc8), as freeze=[conv1_1,conv2_1]." in str(error.value)
+    assert "fc6, fc7, fc8), as recipe.freeze=[conv1_1,conv2_1]." in str(error.value)

@@ -231,7 +231,7 @@ def test_other_weights_and_other_options_share_nothing(
         case "padding":
             net = make_net(padding="zeros")
             net.load_state_dict(subject.net.state_dict())
-            subject = replace(subject, net=net)
+            subject = replace(subject, net=net, factors={"padding": "zeros"})
         case "side":
             descriptor = Descriptor(48, flip=False)
         case "relu":

@@ -236,8 +236,10 @@ def test_what_can_be_asked_for(changes: dict[str, Any]) -> None:
             {"mode": Mode.finetune, "nets": ["d", "e"]},
             "nets=['d', 'e'] are several; mode=finetune takes one (nets=[d])",
         ),
-        ({"mode": Mode.finetune, "metric": Metric.average_precision}, "data=birds has images of several classes"),
-        ({"mode": Mode.finetune, "regions": [Region.box]}, "or boxes, which the soft-max cannot learn; allowed with"),
+        (
+            {"mode": Mode.finetune, "regions": [Region.box]},
+            "regions=[box] has box; allowed with mode=finetune: regions",
+        ),
     ],
 )
 def test_what_cannot_be_asked_for_is_told_in_one_sentence(changes: dict[str, Any], told: str) -> None:

@@ -116,9 +116,9 @@ class Transfer:
             they are.
         nets: their names in Table 1.
         of: their weights, as in `Evaluation`; of nets drawn at random `random`, the net's name, and `sha256`.
-        settings: `mode`, `features` and, of an SVM, how images are described; of fine-tuning, the recipe and the layers
+        settings: `mode`, `features`, `source` and, of an SVM, how images are described; of fine-tuning, the recipe and the layers
             that were frozen.
-        data: `name`, `fingerprint`, `num_classes`, `num_images` and the `splits`' settings.
+        data: `name`, `fingerprint`, `num_classes`, `num_images`, `held_out`, `decoder` and the `splits`' settings.
         metric: in words of the config.
         splits: of each its `score` in percent, that of each class, `num_train` and `num_test` images, and what was
             chosen on the `num_held_out`.
