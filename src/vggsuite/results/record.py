@@ -114,10 +114,10 @@ class Transfer:
     Attributes:
         experiment, variant, typed: what its folder's name is made of; `variant` is that of the runs whose features
             they are.
-        nets: their names in Table 1.
-        of: their weights, as in `Evaluation`; of nets drawn at random `random`, the net's name, and `sha256`.
-        settings: `mode`, `features`, `source` and, of an SVM, how images are described; of fine-tuning, the recipe and the layers
-            that were frozen.
+        nets: their names in Table 1, or the size of raw pixels.
+        of: their weights, none of raw pixels, as in `Evaluation`; of nets drawn at random `random`, the net's name, and `sha256`.
+        settings: `mode`, `features`, `source` and, of an SVM, how images are described; of fine-tuning, the recipe,
+            with the layers that were frozen.
         data: `name`, `fingerprint`, `num_classes`, `num_images`, `held_out`, `decoder` and the `splits`' settings.
         metric: in words of the config.
         splits: of each its `score` in percent, that of each class, `num_train` and `num_test` images, and what was
