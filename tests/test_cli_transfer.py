@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from tests.conftest import TINY, assert_refused, call_command, run_command, smooth_picture
 from tests.data.test_caltech import CLASSES, CLASSES_256, write_images
@@ -121,6 +122,23 @@ def test_fine_tuning_is_a_run_for_each_split(home: Path, runs: Path) -> None:
         errors = (runs / split["run"] / "evaluations").glob("*/per_class.csv")
         found = [100 - float(line.split(",")[2]) for line in next(errors).read_text().splitlines()[1:]]
         assert split["score"] == pytest.approx(sum(found) / len(found), abs=0.01)
+
+
+def test_a_retrained_net_is_fine_tuned_anew(home: Path, runs: Path) -> None:
+    words = ("nets=[a]", "mode=finetune", "freeze=none", "recipe.epochs=1", "recipe.batch_size=4")
+    found = []
+    for _ in range(2):
+        assert transfer(home, runs, "folder", *words).returncode == 0
+        record = record_in(runs, "folder")
+        found.append((record["of"][0]["sha256"], record["splits"][0]["run"]))
+        run = json.loads((runs / found[-1][1] / "result.json").read_text())
+        assert run["init"]["sha256"] == found[-1][0]
+        file = runs / "own/table3/a/seed_0/checkpoints/best.ckpt"
+        checkpoint = torch.load(file, weights_only=True)
+        checkpoint["state_dict"]["net.classifier.0.weight"] *= 1.3
+        torch.save(checkpoint, file)
+    assert found[0][0] != found[1][0]
+    assert found[0][1] == found[1][1]
 
 
 def test_learning_curves_keep_the_test_images(home: Path, runs: Path) -> None:

@@ -118,7 +118,8 @@ class Transfer:
         of: their weights, none of raw pixels, as in `Evaluation`; of nets drawn at random `random`, the net's name, and `sha256`.
         settings: `mode`, `features`, `source` and, of an SVM, how images are described; of fine-tuning, the recipe,
             with the layers that were frozen.
-        data: `name`, `fingerprint`, `num_classes`, `num_images`, `held_out`, `decoder` and the `splits`' settings.
+        data: `name`, `fingerprint`, SHA-256 of all `contents`, `num_classes`, `num_images`, `held_out`, `decoder` and
+            the settings of the `splits`.
         metric: in words of the config.
         splits: of each its `score` in percent, that of each class, `num_train` and `num_test` images, and what was
             chosen on the `num_held_out`.

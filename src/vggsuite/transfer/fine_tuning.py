@@ -1,28 +1,31 @@
 """Fine-tuning: a net trained on with a new last layer, one training run for each split."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from tqdm import tqdm
 
 from vggsuite import cli
 from vggsuite.checks import validate
-from vggsuite.config import TrainConfig, TransferConfig, compose_command, to_config
+from vggsuite.config import Resume, TrainConfig, TransferConfig, compose_command, to_config
 from vggsuite.data.labelled import LabelledImages
 from vggsuite.errors import UserError
 from vggsuite.evaluation.run import Subject
+from vggsuite.files import write_atomically
 from vggsuite.naming import literal
 from vggsuite.protocol import Protocol
 from vggsuite.results.predictions import load_posteriors
-from vggsuite.results.record import evaluation_folder, read_record
+from vggsuite.results.record import RECORD_FILE, evaluation_folder, read_record
 from vggsuite.results.run_folder import leaves
 from vggsuite.training.interrupting import interruptible
+from vggsuite.training.resuming import saved_state
 from vggsuite.training.run import train
 from vggsuite.transfer.nets import table1_name
 from vggsuite.transfer.scoring import Outcome, outcome_of
 from vggsuite.transfer.settings import FACTORS
 
+IDENTITY_FILE = "transfer_identity.json"  # in a training's folder, once it has finished
 PASSED_ON = ("data.expected.", "trainer.", "logger.")  # words as they were typed
 NET_FILES = {name.upper().replace("_", "-"): name for name in FACTORS}  # below conf/model/, by the name in Table 1
 # Settings of `data` that are not the source net's.
@@ -45,6 +48,7 @@ def fine_tune(
     subject: Subject,
     images: LabelledImages,
     *,
+    identity: str,
     typed: Sequence[str],
     choices: Mapping[str, str],
 ) -> list[Outcome]:
@@ -52,6 +56,7 @@ def fine_tune(
     own, as train.py makes it: what was interrupted goes on, what is finished stays.
 
     Args:
+        identity: of weights, images and settings; a finished run of others is repeated.
         typed: the command line.
         choices: of the config groups.
     """
@@ -68,12 +73,24 @@ def fine_tune(
         training, folder = to_config(cfg, TrainConfig), Path(place)
         validate(training)
         with interruptible():
-            train(training, folder, multirun=True)
+            train(afresh_if_outdated(training, folder, subject, identity), folder, multirun=True)
+        write_atomically(folder / IDENTITY_FILE, identity)
         run = read_record(folder)
         found = load_posteriors(evaluation_folder(folder, Protocol.of(run.test)))
         chosen = {"run": run.name, **run.selection, "epochs": run.cost["epochs"]}
         outcomes.append(outcome_of(config.metric, images, split, found, **chosen))
     return outcomes
+
+
+def afresh_if_outdated(training: TrainConfig, folder: Path, subject: Subject, identity: str) -> TrainConfig:
+    """The config of a training, told to begin afresh where what lies in its folder is of other weights or images."""
+    if (folder / RECORD_FILE).is_file():
+        file = folder / IDENTITY_FILE
+        current = file.is_file() and file.read_text() == identity
+        return training if current else replace(training, rerun=True)
+    state = saved_state(training, folder)
+    same = state is None or state.history.origin.get("sha256") == subject.of["sha256"]
+    return training if same else replace(training, resume=Resume.never)
 
 
 def training_words(

@@ -1,5 +1,7 @@
 """One transfer, from its config to its record."""
 
+import hashlib
+import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -24,6 +26,7 @@ from vggsuite.results.record import SCORES_FILE, TRANSFER_FILE, Transfer, read_t
 from vggsuite.results.resampling import centred_bounds, resampled_scores
 from vggsuite.results.run_folder import CONFIG_FILE
 from vggsuite.results.statistics import mean_and_sd
+from vggsuite.transfer.descriptors import content_digests
 from vggsuite.transfer.fine_tuning import fine_tune
 from vggsuite.transfer.linear_svm import classify
 from vggsuite.transfer.nets import find_nets, table1_name
@@ -58,7 +61,8 @@ def transfer(config: TransferConfig, folder: Path, *, typed: Sequence[str], choi
         if config.mode == Mode.svm:
             outcomes = classify(config, subjects, images)
         else:
-            outcomes = fine_tune(config, subjects[0], images, typed=typed, choices=choices)
+            told = json.dumps(identity, sort_keys=True)
+            outcomes = fine_tune(config, subjects[0], images, identity=told, typed=typed, choices=choices)
         devices = torch_devices(config.trainer)
         record = Transfer(
             **{name: getattr(config, name) for name in ("experiment", "variant", "typed", "seed")},
@@ -97,6 +101,7 @@ def identity_of(config: TransferConfig, images: LabelledImages, subjects: Sequen
         "data": {
             "name": config.data.name,
             "fingerprint": images.fingerprint(),
+            "contents": hashlib.sha256("".join(content_digests(images.samples)).encode()).hexdigest(),
             "num_classes": len(images.classes),
             "num_images": len(images.samples),
             "held_out": config.data.held_out,

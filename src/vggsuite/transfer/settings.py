@@ -1,5 +1,6 @@
 """What the settings of a transfer come to, before torch is imported."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,11 @@ def check(config: TransferConfig) -> None:
             *data_ranges(config.data),
             ("batch_size", "1 or more", config.batch_size >= 1),
             ("shard_size", "1 or more", config.shard_size >= 1),
-            ("c_grid", "numbers above 0 ([0.1,1,10])", bool(config.c_grid) and min(config.c_grid) > 0),
+            (
+                "c_grid",
+                "numbers above 0 ([0.1,1,10])",
+                bool(config.c_grid) and all(0 < c < math.inf for c in config.c_grid),
+            ),
             ("regions", "[image], [box] or [image,box]", 0 < len(set(config.regions)) == len(config.regions)),
             ("seed", "0 or more", config.seed >= 0),
         ],
