@@ -135,7 +135,12 @@ def test_every_file_says_what_it_is_and_the_command(file: Path) -> None:
 @pytest.mark.parametrize("group", ["model", "data", "recipe", "init", "trainer", "logger"])
 def test_every_choice_composes(group: str) -> None:
     for file in sorted((CONF / group).glob("*.yaml")):
-        extra = {"finished_run": ["init.run=/nowhere"], "weights": ["init.weights=/nowhere"]}.get(file.stem, [])
+        needed = {
+            "finished_run": ["init.run=/nowhere"],
+            "weights": ["init.weights=/nowhere"],
+            "finetune": ["init=finished_run", "init.run=/nowhere"],
+        }
+        extra = needed.get(file.stem, [])
         config = composed(f"{group}={file.stem}", *extra)
         validate(config)
         assert set(config.trainer) >= {"accelerator", "devices", "strategy"}

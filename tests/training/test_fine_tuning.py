@@ -217,8 +217,8 @@ def test_published_weights_that_do_not_fit_are_told(
 @pytest.mark.parametrize(
     ("asked", "told"),
     [
-        ("recipe.freeze=fc8", "recipe.freeze=fc8 is no part of the net; allowed: none, conv, all_but_last, or a list"),
-        ("recipe.freeze=[conv9_9]", "conv9_9"),
+        ("recipe.freeze=fc8", "recipe.freeze=fc8 and recipe.lr_copied=None are for layers that were copied"),
+        ("recipe.lr_copied=0.1", "type init=finished_run or init=weights"),
         ("recipe.lr_copied=0", "recipe.lr_copied=0.0 is out of range; allowed: a number above 0, or null"),
     ],
 )

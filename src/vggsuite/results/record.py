@@ -115,7 +115,8 @@ class Transfer:
         experiment, variant, typed: what its folder's name is made of; `variant` is that of the runs whose features
             they are.
         nets: their names in Table 1, or the size of raw pixels.
-        of: their weights, none of raw pixels, as in `Evaluation`; of nets drawn at random `random`, the net's name, and `sha256`.
+        of: their weights, none of raw pixels, as in `Evaluation`; of nets drawn at random `random`, the net's name,
+            and `sha256`.
         settings: `mode`, `features`, `source` and, of an SVM, how images are described; of fine-tuning, the recipe,
             with the layers that were frozen.
         data: `name`, `fingerprint`, SHA-256 of all `contents`, `num_classes`, `num_images`, `held_out`, `decoder` and
