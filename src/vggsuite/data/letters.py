@@ -178,7 +178,7 @@ def draw_scene(
     sides, centres = scatter(rng, len(names), canvas.size)
     letters = []
     for name, side, centre in zip(names, sides, centres, strict=True):
-        typeface = typefaces[rng.integers(len(typefaces))]
+        typeface = typefaces[int(rng.integers(len(typefaces)))]
         character = name.upper() if rng.random() < 0.5 else name
         difficult = bool(rng.random() < DIFFICULT)
         box = print_letter(rng, canvas, typeface, character, side=side, centre=centre, faint=difficult)
