@@ -9,7 +9,8 @@ from omegaconf import DictConfig
 from vggsuite import cli
 from vggsuite.ablation.stages import make_launcher, run_stages
 from vggsuite.ablation.tasks import tasks_of
-from vggsuite.config import AblationConfig, register, to_config
+from vggsuite.composing import register, to_config
+from vggsuite.config import AblationConfig
 from vggsuite.results.printing import check_settings, print_tables, table_numbers
 from vggsuite.results.record import find_records
 

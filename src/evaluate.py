@@ -5,7 +5,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from vggsuite import cli
-from vggsuite.config import register
+from vggsuite.composing import register
 from vggsuite.evaluation.settings import finished, protocol_of, settle
 from vggsuite.naming import repeat_command
 from vggsuite.results.summary import summary

@@ -7,7 +7,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from vggsuite import cli
-from vggsuite.config import FuseConfig, register, to_config
+from vggsuite.composing import register, to_config
+from vggsuite.config import FuseConfig
 from vggsuite.evaluation.members import find_members, finished_fusion, fusion_folder
 from vggsuite.naming import repeat_command
 from vggsuite.results.summary import summary

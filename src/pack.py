@@ -5,7 +5,8 @@ from omegaconf import DictConfig
 
 from vggsuite import cli
 from vggsuite.checks import data_ranges, pack_ranges, require_ranges
-from vggsuite.config import PackConfig, register, to_config
+from vggsuite.composing import register, to_config
+from vggsuite.config import PackConfig
 from vggsuite.data.pack import pack
 
 

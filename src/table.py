@@ -4,7 +4,8 @@ import hydra
 from omegaconf import DictConfig
 
 from vggsuite import cli
-from vggsuite.config import TableConfig, register, to_config
+from vggsuite.composing import register, to_config
+from vggsuite.config import TableConfig
 from vggsuite.results.printing import check_settings, print_tables, table_numbers
 
 

@@ -10,7 +10,8 @@ from omegaconf import DictConfig
 
 from vggsuite import cli
 from vggsuite.checks import validate
-from vggsuite.config import TrainConfig, register, to_config
+from vggsuite.composing import register, to_config
+from vggsuite.config import TrainConfig
 from vggsuite.results.run_folder import is_finished
 
 

@@ -7,7 +7,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from vggsuite import cli
-from vggsuite.config import TransferConfig, register, to_config
+from vggsuite.composing import register, to_config
+from vggsuite.config import TransferConfig
 from vggsuite.results.summary import transfer_summary
 from vggsuite.transfer.settings import check, refuse_idle
 

@@ -16,7 +16,8 @@ from hydra.core.global_hydra import GlobalHydra
 from PIL import Image
 
 from vggsuite import cli
-from vggsuite.config import Decoder, register
+from vggsuite.composing import register
+from vggsuite.config import Decoder
 from vggsuite.data.datasets import TrainingViews
 from vggsuite.data.samples import Samples
 from vggsuite.data.scale import Scale

@@ -8,7 +8,8 @@ import pytest
 from hydra import compose
 
 from vggsuite.checks import validate
-from vggsuite.config import FuseConfig, TrainConfig, TransferConfig, compose_command, to_config
+from vggsuite.composing import compose_command, to_config
+from vggsuite.config import FuseConfig, TrainConfig, TransferConfig
 from vggsuite.data.scale import parse_scale, parse_test_scales
 from vggsuite.errors import UserError
 from vggsuite.naming import variant_of

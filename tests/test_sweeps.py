@@ -14,7 +14,7 @@ from hydra import initialize_config_dir
 
 from tests.conftest import ROOT, TINY, MakeTree, assert_refused, call_command, run_command
 from tests.wandb_stub import ENTITY, PROJECT, WandbStub
-from vggsuite.config import register
+from vggsuite.composing import register
 from vggsuite.errors import UserError
 from vggsuite.sweep_file import check_file, composed
 

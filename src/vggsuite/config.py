@@ -1,22 +1,16 @@
-"""The typed schemas of the files in conf/, and their resolvers.
+"""The typed schemas of the files in conf/.
 
 Types and words are checked by Hydra while it composes, before any job of a sweep starts; `vggsuite.checks` checks
 ranges and what goes together.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from hydra import compose
-from hydra.core.config_store import ConfigStore
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import MISSING, DictConfig, OmegaConf, open_dict
+from omegaconf import MISSING
 
-from vggsuite.errors import UserError
-from vggsuite.naming import experiment_name, variant_of, variant_of_text
 from vggsuite.protocol import Average, Method, Precision
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
@@ -305,66 +299,6 @@ class AblationConfig(TableSettings):
     multiply_adds_per_second: float | None = None
 
 
-def register() -> None:
-    """Make the schemas and the resolvers known to Hydra. May be called again."""
-    OmegaConf.register_new_resolver("project_root", lambda: str(PROJECT_ROOT), replace=True)
-    OmegaConf.register_new_resolver("variant_of", variant_of, replace=True)
-    OmegaConf.register_new_resolver("variant_of_text", variant_of_text, replace=True)
-    OmegaConf.register_new_resolver("experiment_name", experiment_name, replace=True)
-    OmegaConf.register_new_resolver("experiment_or", lambda chosen, other: chosen or other, replace=True)
-    store = ConfigStore.instance()
-    store.store("train_schema", TrainConfig)
-    store.store("evaluate_schema", EvaluateConfig)
-    store.store("fuse_schema", FuseConfig)
-    store.store("transfer_schema", TransferConfig)
-    store.store("pack_schema", PackConfig)
-    store.store("table_schema", TableConfig)
-    store.store("ablation_schema", AblationConfig)
-
-
-Config = TypeVar("Config")
-
-
-def to_config(cfg: DictConfig, schema: type[Config]) -> Config:
-    """`cfg`, resolved, as an instance of the dataclass `schema`.
-
-    Raises:
-        UserError: for a key added with `+` that the schema does not have.
-    """
-    config = OmegaConf.to_object(cfg)
-    assert isinstance(config, schema)
-    refuse_unknown(config)
-    return config
-
-
-def compose_command(name: str, words: Sequence[str]) -> tuple[DictConfig, str]:
-    """The config, resolved, that an entry point makes of the words on its command line, and the folder that Hydra gives
-    it; where Hydra is initialised with conf/.
-
-    Args:
-        name: of the entry point's primary file.
-        words: what follows the program's name.
-    """
-    cfg = compose(name, list(words), return_hydra_config=True)
-    HydraConfig.instance().set_config(cfg)  # by which names are resolved
-    folder = str(cfg.hydra.run.dir)
-    with open_dict(cfg):
-        del cfg["hydra"]
-    OmegaConf.resolve(cfg)
-    return cfg, folder
-
-
 def uses_wandb(logger: dict[str, Any]) -> bool:
     """Whether the logger that these settings describe is W&B's."""
     return str(logger.get("_target_", "")).endswith("WandbLogger")
-
-
-def refuse_unknown(config: Any, path: str = "") -> None:
-    known = {f.name for f in fields(config)}
-    for key, value in vars(config).items():
-        if key not in known:
-            raise UserError(
-                f"+{path}{key} is no setting of this command; allowed below {path or 'it'}: {', '.join(sorted(known))}."
-            )
-        if is_dataclass(value):
-            refuse_unknown(value, f"{path}{key}.")

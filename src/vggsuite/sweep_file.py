@@ -15,7 +15,8 @@ from hydra import initialize_config_dir
 
 from vggsuite import cli
 from vggsuite.checks import validate
-from vggsuite.config import PROJECT_ROOT, TrainConfig, compose_command, register, to_config, uses_wandb
+from vggsuite.composing import compose_command, register, to_config
+from vggsuite.config import PROJECT_ROOT, TrainConfig, uses_wandb
 from vggsuite.errors import UserError, first_line
 
 # No early_terminate: W&B ends such a run with the signal of a preemption, after which it is resumed.

@@ -14,7 +14,8 @@ from vggsuite.ablation import estimate
 from vggsuite.ablation.plan import plan
 from vggsuite.ablation.stages import run_stages
 from vggsuite.ablation.tasks import Task, seeds_of, tasks_of
-from vggsuite.config import AblationConfig, register
+from vggsuite.composing import register
+from vggsuite.config import AblationConfig
 from vggsuite.errors import UserError
 from vggsuite.models.vgg import VGG
 

@@ -11,7 +11,8 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from vggsuite.ablation.tasks import Task
-from vggsuite.config import Selection, TrainConfig, to_config
+from vggsuite.composing import to_config
+from vggsuite.config import Selection, TrainConfig
 from vggsuite.data.find import find_images
 from vggsuite.data.scale import parse_scale, parse_test_scales
 from vggsuite.evaluation.dense import score_map

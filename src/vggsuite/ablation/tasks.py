@@ -11,15 +11,8 @@ from omegaconf import DictConfig
 
 from vggsuite import cli
 from vggsuite.checks import validate
-from vggsuite.config import (
-    AblationConfig,
-    FuseConfig,
-    Layers,
-    TrainConfig,
-    TransferConfig,
-    compose_command,
-    to_config,
-)
+from vggsuite.composing import compose_command, to_config
+from vggsuite.config import AblationConfig, FuseConfig, Layers, TrainConfig, TransferConfig
 from vggsuite.errors import UserError
 from vggsuite.evaluation.members import find_members, finished_fusion, fusion_folder
 from vggsuite.evaluation.settings import finished, protocol_of, settle

@@ -9,7 +9,8 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from vggsuite.checks import data_ranges, model_ranges, require_ranges
-from vggsuite.config import DataConfig, EvaluateConfig, ModelConfig, to_config
+from vggsuite.composing import to_config
+from vggsuite.config import DataConfig, EvaluateConfig, ModelConfig
 from vggsuite.data.scale import parse_scale, parse_test_scales
 from vggsuite.errors import UserError
 from vggsuite.protocol import Average, Method, Precision, Protocol, default_flip

@@ -8,7 +8,8 @@ from tqdm import tqdm
 
 from vggsuite import cli
 from vggsuite.checks import validate
-from vggsuite.config import Resume, TrainConfig, TransferConfig, compose_command, to_config
+from vggsuite.composing import compose_command, to_config
+from vggsuite.config import Resume, TrainConfig, TransferConfig
 from vggsuite.data.labelled import LabelledImages
 from vggsuite.errors import UserError
 from vggsuite.evaluation.run import Subject
