@@ -61,7 +61,7 @@ def by_protocol(method: Method, precision: Precision, device: torch.device) -> W
     net, preprocessing = net_d(), Preprocessing(**PREPROCESSINGS["paper"]).to(device)
     forward = inference.Posteriors(Protocol(method, (SIDE,), flip=True, precision=precision))
     inference.prepare(net, forward, device)
-    return lambda pixels: inference.predict(net, preprocessing, forward, pixels)
+    return lambda pixels: inference.predict(net, preprocessing, forward, pixels, torch.arange(len(pixels)))
 
 
 def textbook(device: torch.device, *, autocast: bool = False) -> Way:

@@ -159,7 +159,7 @@ def in_a_loop(scores: Callable[[Tensor, Tensor], Tensor], optimizer: torch.optim
 def ours_in_a_loop(made: Classification, case: Case) -> float:
     made.to(case.device).train()
     configured: Any = made.configure_optimizers()
-    return in_a_loop(made.scores, configured["optimizer"], case)
+    return in_a_loop(made.outputs, configured["optimizer"], case)
 
 
 def torchvision_in_a_loop(net: nn.Module, case: Case) -> float:

@@ -27,7 +27,7 @@ CROPS = (Method.multi_crop, Method.ten_crop, Method.centre_crop)
 
 @torch.inference_mode()
 def averaged(net: VGG, images: Tensor, method: Method, *, flip: bool = True) -> Tensor:
-    return vectors(net, images, Posteriors(Protocol(method, (0,), flip=flip)))
+    return vectors(net, images, Posteriors(Protocol(method, (0,), flip=flip)), torch.arange(len(images)))
 
 
 @pytest.mark.parametrize("method", [Method.dense, *CROPS])
@@ -60,7 +60,7 @@ def test_bf16_is_near_fp32() -> None:
     for precision in (Precision.fp32, Precision.bf16):
         net, protocol = make_net(), Protocol(Method.dense, (40,), flip=True, precision=precision)
         prepare(net, Posteriors(protocol), torch.device("cpu"))
-        found[precision] = predict(net, Preprocessing(MEAN), Posteriors(protocol), pixels)
+        found[precision] = predict(net, Preprocessing(MEAN), Posteriors(protocol), pixels, torch.arange(len(pixels)))
     assert found[Precision.bf16].dtype == torch.float32
     assert torch.allclose(found[Precision.bf16], found[Precision.fp32], atol=0.1)
     assert not torch.equal(found[Precision.bf16], found[Precision.fp32])
@@ -69,10 +69,9 @@ def test_bf16_is_near_fp32() -> None:
 def test_scores_that_are_no_numbers_are_no_prediction() -> None:
     net = make_net()
     nn.init.constant_(net.classifier[6].weight, torch.nan)  # type: ignore[arg-type]
+    forward = Posteriors(Protocol(Method.dense, (40,), flip=False))
     with pytest.raises(RuntimeError, match="is not finite"):
-        predict(
-            net, Preprocessing(MEAN), Posteriors(Protocol(Method.dense, (40,), flip=False)), torch.zeros(1, 3, 40, 40)
-        )
+        predict(net, Preprocessing(MEAN), forward, torch.zeros(1, 3, 40, 40), torch.zeros(1, dtype=torch.int64))
 
 
 @pytest.mark.parametrize("changes", [{"batch_size": 1}, {"batch_size": 1000}, {"shard_size": 2}, {"num_workers": 2}])
@@ -102,15 +101,15 @@ def test_batches_have_one_shape_and_as_many_pixels_as_asked_for(make_evaluator: 
 
 
 def test_shards_that_lack_an_image_are_no_result(tmp_path: Path) -> None:
-    inference.save_shard(tmp_path, torch.rand(2, 3), [0, 2])
+    inference.save_shard(tmp_path, list(torch.rand(2, 3)), [0, 2])
     with pytest.raises(RuntimeError, match="hold 2 of 3 images"):
         inference.collect(tmp_path, 3)
 
 
 def test_an_image_in_two_shards_counts_once(tmp_path: Path) -> None:
     found = torch.rand(3, 4)
-    inference.save_shard(tmp_path, found[[2, 0]], [2, 0])
-    inference.save_shard(tmp_path, found[[1, 2]], [1, 2])
+    inference.save_shard(tmp_path, list(found[[2, 0]]), [2, 0])
+    inference.save_shard(tmp_path, list(found[[1, 2]]), [1, 2])
     assert torch.equal(inference.collect(tmp_path, 3), found)
 
 

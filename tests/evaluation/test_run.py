@@ -140,7 +140,7 @@ def test_shards_of_a_process_that_outlived_its_parent_are_of_its_own_weights(mak
     old, new = (shards_of(folder, {"sha256": sha256}) for sha256 in ("old", "new"))
     assert not old.exists()
     old.mkdir()
-    inference.save_shard(old, torch.rand(2, 3), [0, 1])
+    inference.save_shard(old, list(torch.rand(2, 3)), [0, 1])
     assert inference.saved_images(new) == set()
     assert shards_of(folder, {"sha256": "new"}) == new
     assert not old.exists()

@@ -55,7 +55,7 @@ def fit(root: Path, recipe: RecipeConfig, **trainer: Any) -> tuple[L.Trainer, Im
         max_epochs=recipe.epochs,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
-        callbacks=[watch, Losses(), EpochLines("tiny", watch)],
+        callbacks=[watch, Losses(), EpochLines("tiny", watch, "val/top1_error")],
         **trainer,
     )
     made.fit(Classification(tiny_net(), Preprocessing(MEAN), recipe), data)
@@ -246,10 +246,10 @@ def test_a_run_tells_how_long_it_waited_for_which_images() -> None:
     watch = Stopwatch()
     watch.seconds, watch.num_images, watch.seconds_waited = 10.0, 1200, 3.8
     watch.num_loaded, watch.num_by_pillow = 1000, 21
-    lines = EpochLines("tiny", watch)
+    lines = EpochLines("tiny", watch, "val/top1_error")
     assert (watch.images_per_second, watch.share_waited) == (120, 0.38)
     assert lines.remarks() == ", 38% of the time waiting for them, 2% of them read by Pillow"
-    assert EpochLines("tiny", Stopwatch()).remarks() == ""
+    assert EpochLines("tiny", Stopwatch(), "val/top1_error").remarks() == ""
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ def test_on_a_larger_image_it_is_the_mean_over_crops_at_the_stride() -> None:
     images = noise(2, 3, 50, 64)  # of 3 x 5 places
     crops = [images[:, :, top : top + 32, left : left + 32] for top in (0, 8, 16) for left in range(0, 33, 8)]
     for relu in (True, False):
-        found = Descriptor(50, flip=False, relu=relu)(net, images)
+        found = Descriptor(50, flip=False, relu=relu)(net, images, torch.arange(2))
         expected = torch.stack([hidden(net, crop, relu=relu) for crop in crops]).mean(dim=0)
         assert (found - expected).norm() <= 1e-5 * expected.norm()
 
@@ -74,8 +74,8 @@ def test_on_a_larger_image_it_is_the_mean_over_crops_at_the_stride() -> None:
 @torch.inference_mode()
 def test_with_flip_it_is_the_mean_with_the_mirror_images() -> None:
     net, images = make_net(), noise(3, 3, 40, 57)
-    found, plain = vectors(net, images, FLIPPED), vectors(net, images, PLAIN)
-    mirrored = vectors(net, images.flip(3), PLAIN)
+    found, plain = vectors(net, images, FLIPPED, torch.arange(3)), vectors(net, images, PLAIN, torch.arange(3))
+    mirrored = vectors(net, images.flip(3), PLAIN, torch.arange(3))
     assert torch.allclose(found, (plain + mirrored) / 2, atol=1e-5)
     assert not torch.allclose(plain, mirrored, rtol=0.1)
 
@@ -84,8 +84,8 @@ def test_with_flip_it_is_the_mean_with_the_mirror_images() -> None:
 def test_raw_pixels_are_the_image_squeezed_to_the_crops_square() -> None:
     pixels, net = Descriptor(32, flip=False, pixels=True), make_net()
     square, ramp = noise(2, 3, 32, 32), torch.arange(96.0).expand(1, 3, 32, 96)
-    assert torch.equal(pixels(net, square), square.flatten(1))
-    found = pixels(net, ramp).view(3, 32, 32)[:, :, 1:-1]
+    assert torch.equal(pixels(net, square, torch.arange(2)), square.flatten(1))
+    found = pixels(net, ramp, torch.arange(1)).view(3, 32, 32)[:, :, 1:-1]
     assert torch.allclose(found, (3 * torch.arange(32.0) + 1)[1:-1].expand_as(found), atol=1e-3)
 
 
@@ -111,7 +111,10 @@ def by_hand(subject: Subject, file: Path, descriptor: Descriptor, box: Box | Non
     size = tuple(max(descriptor.side, round(side * factor)) for side in image.size)
     pixels = torch.from_numpy(np.array(image.resize(size, Image.Resampling.BILINEAR)))  # type: ignore[arg-type]
     seen = subject.preprocessing(pixels.permute(2, 0, 1)[None])
-    found = [descriptor(subject.net.eval(), each) for each in ([seen, seen.flip(3)] if descriptor.flip else [seen])]
+    found = [
+        descriptor(subject.net.eval(), each, torch.arange(1))
+        for each in ([seen, seen.flip(3)] if descriptor.flip else [seen])
+    ]
     return torch.cat(found).mean(dim=0).numpy()
 
 

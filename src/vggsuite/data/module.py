@@ -11,6 +11,7 @@ from vggsuite.config import DataConfig
 from vggsuite.data.datasets import CentreCrops, EpochBatches, TrainingViews
 from vggsuite.data.layouts import ImageSet, split_samples
 from vggsuite.data.loader import ViewLoader, Views
+from vggsuite.data.samples import Samples
 from vggsuite.data.scale import parse_scale
 from vggsuite.errors import UserError
 
@@ -57,38 +58,51 @@ class ImageData(L.LightningDataModule):
         if not len(self.val):
             raise UserError(f"data.held_out={config.held_out} leaves no image to select by; raise it.")
 
-    def train_dataloader(self) -> ViewLoader:
-        """Batches of (uint8 [N, 3, crop, crop], RGB shift [N, 3], labels [N]), N the device's part of a batch."""
+    def train_views(self) -> Views:
+        """One random view of each training image; (RGB shift [N, 3], labels [N]) come with them."""
+        return TrainingViews(self.train_samples(), **self.drawing())
+
+    def train_samples(self) -> Samples:
+        """The training images, in the way that they are read."""
+        one_by_one = self.config.shuffle_window < len(self.train)  # else shards are read all over
+        return replace(self.train, read_ahead=one_by_one)
+
+    def drawing(self) -> dict[str, Any]:
+        """How random views are drawn."""
         config = self.config
-        one_by_one = config.shuffle_window < len(self.train)  # else shards are read all over
-        views = TrainingViews(
-            replace(self.train, read_ahead=one_by_one),
-            scale=self.scale,
-            crop=config.crop,
-            flip=config.flip,
-            colour_std=config.colour_std,
-            seed=self.seed,
-            decoder=config.decoder,
-        )
+        return {
+            "scale": self.scale,
+            "crop": config.crop,
+            "flip": config.flip,
+            "colour_std": config.colour_std,
+            "seed": self.seed,
+            "decoder": config.decoder,
+        }
+
+    def val_views(self) -> Views:
+        """The centre crop of each held-out image at the middle of S; labels [N] come with them."""
+        return CentreCrops(self.val, side=self.scale.middle, crop=self.config.crop, decoder=self.config.decoder)
+
+    def train_dataloader(self) -> ViewLoader:
+        """Batches of (uint8 [N, 3, crop, crop], what comes with the views), N the device's part of a batch."""
         accumulate = self.trainer.accumulate_grad_batches if self.trainer else 1
         batches = EpochBatches(
             self.train.shards(),
             batch_size=self.batch_size,
             seed=self.seed,
-            window=config.shuffle_window,
+            window=self.config.shuffle_window,
             accumulate=accumulate,
             rank=self.rank,
             num_devices=self.num_devices,
             num_nodes=self.trainer.num_nodes if self.trainer else 1,
         )
-        return self.loader(views, batches, self.batch_size // self.num_devices // accumulate)
+        return self.loader(self.train_views(), batches, self.batch_size // self.num_devices // accumulate)
 
     def val_dataloader(self) -> ViewLoader:
-        """Batches of (uint8 [N, 3, crop, crop], labels [N]): centre crops at the middle of S, this device's share."""
-        views = CentreCrops(self.val, side=self.scale.middle, crop=self.config.crop, decoder=self.config.decoder)
+        """Batches of (uint8 [N, 3, crop, crop], what comes with the views): this device's share."""
         share = np.concatenate(self.val.shards())[self.rank :: self.num_devices].tolist()
         batches = [share[start : start + VAL_BATCH] for start in range(0, len(share), VAL_BATCH)]
-        return self.loader(views, batches, VAL_BATCH)
+        return self.loader(self.val_views(), batches, VAL_BATCH)
 
     @property
     def rank(self) -> int:

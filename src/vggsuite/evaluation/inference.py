@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import math
 import shutil
 import signal
 import typing
@@ -16,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.multiprocessing.spawn import ProcessRaisedException, spawn
+from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
@@ -33,7 +35,8 @@ DTYPES = {Precision.fp32: torch.float32, Precision.bf16: torch.bfloat16}
 
 
 class Forward(typing.Protocol):
-    """What is computed of an image at one scale: one vector, averaged with its mirror image's where it flips."""
+    """What is computed of an image at one scale: one vector, averaged with its mirror image's where it flips. Vectors
+    of images of one shape are equally long."""
 
     @property
     def name(self) -> str:
@@ -56,8 +59,8 @@ class Forward(typing.Protocol):
     def whole(self) -> bool:
         """Whether the net sees whole images, or crops of them."""
 
-    def __call__(self, net: VGG, images: Tensor) -> Tensor:
-        """Vectors [N, D] of preprocessed whole images [N, 3, H, W]."""
+    def __call__(self, net: VGG, images: Tensor, indices: Tensor) -> Tensor:
+        """Vectors [N, D] of preprocessed whole images [N, 3, H, W], which are those at `indices` of the data set."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,7 @@ class Posteriors:
     def whole(self) -> bool:
         return self.protocol.method == Method.dense
 
-    def __call__(self, net: VGG, images: Tensor) -> Tensor:
+    def __call__(self, net: VGG, images: Tensor, indices: Tensor) -> Tensor:
         if self.whole:
             return dense_posteriors(net, images, self.protocol.average)
         height, width = images.shape[2:]
@@ -234,49 +237,63 @@ def work(rank: int, task: Task, shards: Sequence[Sequence[list[int]]], devices: 
     with tqdm(total=total, unit="image", desc=task.forward.name, disable=None if rank == 0 else True) as bar:
         loaded = iter(loader)
         for shard in ours:
-            found = []
+            found: list[Tensor] = []
             for pixels, indices in islice(loaded, len(shard)):
                 pixels = pixels.permute(0, 3, 1, 2).to(device, non_blocking=True)
-                found.append(predict(task.net, task.preprocessing, task.forward, pixels).cpu())
+                found += predict(task.net, task.preprocessing, task.forward, pixels, indices).cpu()
                 bar.update(len(indices))
-            save_shard(task.folder, torch.cat(found), [index for batch in shard for index in batch])
+            save_shard(task.folder, found, [index for batch in shard for index in batch])
 
 
-def vectors(net: VGG, images: Tensor, forward: Forward) -> Tensor:
+def vectors(net: VGG, images: Tensor, forward: Forward, indices: Tensor) -> Tensor:
     """Vectors [N, D] of preprocessed images [N, 3, H, W], each the mean with its mirror image's where that is asked
     for."""
-    each = forward(net, with_mirrored(images) if forward.flip else images)
-    return each.unflatten(0, (-1, len(images))).mean(dim=0)
+    if not forward.flip:
+        return forward(net, images, indices)
+    each = forward(net, with_mirrored(images), indices.repeat(2))
+    return each.unflatten(0, (2, len(images))).mean(dim=0)
 
 
 @torch.inference_mode()
-def predict(net: VGG, preprocessing: Preprocessing, forward: Forward, pixels: Tensor) -> Tensor:
-    """Vectors [N, D], float32, of uint8 images [N, 3, H, W] on the device that the net was prepared for.
+def predict(net: VGG, preprocessing: Preprocessing, forward: Forward, pixels: Tensor, indices: Tensor) -> Tensor:
+    """Vectors [N, D], float32, of uint8 images [N, 3, H, W], those at `indices` of the data set, on the device that the
+    net was prepared for.
 
     Raises:
         RuntimeError: where they are no numbers.
     """
     images = preprocessing(pixels).to(DTYPES[forward.precision], memory_format=torch.channels_last)
-    found = vectors(net, images, forward)
+    found = vectors(net, images, forward, indices)
     if not found.isfinite().all():
         raise RuntimeError("what was computed of an image is not finite")
     return found
 
 
-def save_shard(folder: Path, found: Tensor, indices: list[int]) -> None:
-    """Save the vectors [N, D] of the images at `indices`, complete or not at all."""
-    save_arrays(folder / f"shard_{min(indices):08d}.npz", indices=np.array(indices), vectors=found.numpy())
+def save_shard(folder: Path, found: list[Tensor], indices: list[int]) -> None:
+    """Save the vectors of the images at `indices`, complete or not at all; shorter ones with no numbers after them."""
+    vectors = pad_sequence(found, batch_first=True, padding_value=math.nan).numpy()
+    save_arrays(folder / f"shard_{min(indices):08d}.npz", indices=np.array(indices), vectors=vectors)
 
 
 def collect(folder: Path, num_images: int) -> Tensor:
-    """The vectors [N, D], float32, of all shards in `folder`, in the data set's order. An image that is in two
-    of them (a process outlived the one that had started it) counts once.
+    """The vectors [N, D], float32, of all shards in `folder`, in the data set's order, where all are equally long;
+    raises as `collect_each`."""
+    return torch.from_numpy(np.stack(collect_each(folder, num_images)))
+
+
+def collect_each(folder: Path, num_images: int) -> list[np.ndarray]:
+    """The vectors, float32, of all shards in `folder`, in the data set's order. An image that is in two of them (a
+    process outlived the one that had started it) counts once.
 
     Raises:
         RuntimeError: unless every image is there.
     """
-    shards = [dict(np.load(file)) for file in sorted(folder.glob("shard_*.npz"))]
-    indices, first = np.unique(np.concatenate([shard["indices"] for shard in shards]), return_index=True)
-    if not np.array_equal(indices, np.arange(num_images)):
-        raise RuntimeError(f"the shards in {folder} hold {len(indices)} of {num_images} images")
-    return torch.from_numpy(np.concatenate([shard["vectors"] for shard in shards])[first])
+    found: dict[int, np.ndarray] = {}
+    for file in sorted(folder.glob("shard_*.npz")):
+        with np.load(file) as shard:
+            ends = np.isfinite(shard["vectors"]).sum(axis=1)
+            rows = zip(shard["indices"].tolist(), shard["vectors"], ends, strict=True)
+            found |= {index: vector[:end] for index, vector, end in rows if index not in found}
+    if found.keys() != set(range(num_images)):
+        raise RuntimeError(f"the shards in {folder} hold {len(found)} of {num_images} images")
+    return [found[index] for index in range(num_images)]

@@ -42,7 +42,8 @@ def settle(cfg: DictConfig, typed: Sequence[str]) -> EvaluateConfig:
             "or weights=<file or torchvision's name>."
         )
     if cfg.run is not None:
-        adopt_run(cfg, typed)
+        require_finished(Path(cfg.run), "run")
+        adopt_run(cfg, typed, Path(cfg.run))
     elif any(word.startswith(("data.mean=", "data.std=")) for word in typed):
         raise UserError(
             "data.mean and data.std have no part in published weights; type preprocessing=paper, torchvision or oxford."
@@ -54,10 +55,13 @@ def settle(cfg: DictConfig, typed: Sequence[str]) -> EvaluateConfig:
     return config
 
 
-def adopt_run(cfg: DictConfig, typed: Sequence[str]) -> None:
-    """Put the run's own net and data into `cfg`."""
-    folder = Path(cfg.run)
-    require_finished(folder, "run")
+def adopt_run(cfg: DictConfig, typed: Sequence[str], folder: Path, settable: Sequence[str] = PLACE) -> None:
+    """Put the net and the data of the run in `folder` into `cfg`, but for the settings of data that were typed and are
+    `settable`.
+
+    Raises:
+        UserError: for other settings of either that were typed, and where the run's config cannot be read.
+    """
     try:
         saved = OmegaConf.load(folder / CONFIG_FILE)
         data = OmegaConf.merge(OmegaConf.structured(DataConfig), saved.data)
@@ -69,10 +73,14 @@ def adopt_run(cfg: DictConfig, typed: Sequence[str]) -> None:
     keys = [word.partition("=")[0].lstrip("+~") for word in typed]
     for key in keys:
         group, _, rest = key.partition(".")
-        if group == "model" or key == "preprocessing" or (group == "data" and rest and rest.split(".")[0] not in PLACE):
+        if (
+            group == "model"
+            or key == "preprocessing"
+            or (group == "data" and rest and rest.split(".")[0] not in settable)
+        ):
             raise UserError(
-                f"{key} is a run's own and cannot be set beside run=...; leave it out (allowed: "
-                f"{', '.join(f'data.{name}' for name in PLACE)})."
+                f"{key} is a run's own and cannot be set beside it; leave it out (allowed: "
+                f"{', '.join(f'data.{name}' for name in settable)})."
             )
     replaced = list(PLACE) if "data" in keys and cfg.data.name != saved.data.name else []
     for name in [*replaced, *(key.removeprefix("data.") for key in keys if key.startswith("data."))]:

@@ -3,7 +3,7 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -179,9 +179,9 @@ def current_evaluation(place: Path, weights: dict[str, str], images: dict[str, s
     return evaluation if as_now == evaluation.members else None
 
 
-def write_record(record: Record, folder: Path) -> None:
-    """Write `result.json` into `folder`, complete or not at all."""
-    write_atomically(folder / RECORD_FILE, json.dumps(asdict(record), indent=2) + "\n")
+def write_record(record: Record, folder: Path, file: str = RECORD_FILE) -> None:
+    """Write the record of a run into `folder`, complete or not at all."""
+    write_atomically(folder / file, json.dumps(asdict(record), indent=2) + "\n")
 
 
 def write_evaluation(evaluation: Evaluation, folder: Path) -> None:
@@ -214,10 +214,12 @@ def read_transfer(folder: Path) -> Transfer:
     return read(folder / TRANSFER_FILE, Transfer)
 
 
-Kind = TypeVar("Kind", Record, Evaluation, Transfer)
+Kind = TypeVar("Kind")
 
 
 def read(file: Path, kind: type[Kind]) -> Kind:
+    """The record in `file`, a dataclass of this `kind`; raises as `read_record`."""
+    assert is_dataclass(kind)
     try:
         content = dict(json.loads(file.read_text()))
     except (TypeError, ValueError) as error:

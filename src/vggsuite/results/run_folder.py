@@ -19,18 +19,21 @@ METRICS_FILE = "metrics.csv"
 CHECKPOINT = Path("checkpoints/best.ckpt")
 
 
-def require_finished(folder: Path, setting: str, command: str = "python src/train.py ...") -> None:
+def require_finished(
+    folder: Path, setting: str, command: str = "python src/train.py ...", *, record_file: str = RECORD_FILE
+) -> None:
     """Make sure that a run has finished in `folder`.
 
     Args:
         folder: of the run.
         setting: that named it.
         command: what makes the run.
+        record_file: the name of its record.
 
     Raises:
         UserError: where none has.
     """
-    for file in (RECORD_FILE, CONFIG_FILE, CLASSES_FILE, CHECKPOINT):
+    for file in (record_file, CONFIG_FILE, CLASSES_FILE, CHECKPOINT):
         if not (folder / file).is_file():
             raise UserError(
                 f"{setting}={folder} holds no finished run, for want of {file}; name another, or make it first with: "
@@ -51,13 +54,13 @@ def save_config(config: TrainConfig, classes: Sequence[str], folder: Path) -> No
     write_atomically(folder / CLASSES_FILE, "".join(f"{name}\n" for name in classes))
 
 
-def is_finished(config: TrainConfig, folder: Path) -> bool:
+def is_finished(config: TrainConfig, folder: Path, record_file: str = RECORD_FILE) -> bool:
     """Whether a run of these settings has finished in `folder`.
 
     Raises:
         UserError: where one has, of other settings (a config file was edited since).
     """
-    if not (folder / RECORD_FILE).is_file():
+    if not (folder / record_file).is_file():
         return False
     refuse_other_settings(config, folder, "a finished", "rerun=true")
     return True
@@ -76,7 +79,7 @@ def refuse_other_settings(config: TrainConfig, folder: Path, what: str, afresh: 
         UserError: where it is of others (a config file was edited since).
     """
     now = leaves(OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True))
-    saved = OmegaConf.merge(OmegaConf.structured(TrainConfig), OmegaConf.load(folder / CONFIG_FILE))
+    saved = OmegaConf.merge(OmegaConf.structured(type(config)), OmegaConf.load(folder / CONFIG_FILE))
     then = leaves(OmegaConf.to_container(saved, enum_to_str=True))  # a setting that is newer has its default there
     for key in sorted(now.keys() | then.keys()):
         elsewhere = key == "data.root" and config.data.layout == Layout.folder  # other images under the same name

@@ -124,10 +124,17 @@ class Losses(Callback):
 
 
 class EpochLines(Callback):
-    """One line an epoch, for logs and terminals alike; ends a run whose loss is no number any more."""
+    """One line an epoch, for logs and terminals alike; ends a run whose loss is no number any more.
 
-    def __init__(self, name: str, stopwatch: Stopwatch) -> None:
-        self.name, self.stopwatch = name, stopwatch
+    Args:
+        name: of the run.
+        stopwatch: of its training.
+        watched: the logged error, in percent, that a line tells.
+    """
+
+    def __init__(self, name: str, stopwatch: Stopwatch, watched: str) -> None:
+        self.name, self.stopwatch, self.watched = name, stopwatch, watched
+        self.told = watched.replace("/", " ").replace("top1", "top-1").replace("_", " ")  # "val top-1 error"
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         metrics = trainer.callback_metrics
@@ -141,7 +148,7 @@ class EpochLines(Callback):
             return
         print(
             f"{self.name}  epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  loss {metrics['train/loss']:.3f}  "
-            f"val top-1 error {metrics['val/top1_error']:.2f}%  lr {lr:.2g}  "
+            f"{self.told} {metrics[self.watched]:.2f}%  lr {lr:.2g}  "
             f"{self.stopwatch.images_per_second:.0f} images/s{self.remarks()}",
             flush=True,
         )

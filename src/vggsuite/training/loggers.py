@@ -136,16 +136,18 @@ def wandb_id(folder: Path) -> str:
     return file.read_text()
 
 
-def log_record(where: Sequence[Logger], record: Record, folder: Path) -> None:
-    """Give W&B, where it is among the loggers, the errors of the finished run in `folder` and its record."""
+def log_record(where: Sequence[Logger], record: Record, file: Path) -> None:
+    """Give W&B, where it is among the loggers, the errors of a finished run and its record, which is `file`."""
     for logger in where:
         if isinstance(logger, WandbLogger):
             import wandb
 
             run = logger.experiment
-            run.summary.update({f"test/{name}": record.metrics[name] for name in ("top1_error", "top5_error")})
+            run.summary.update(
+                {f"test/{name}": value for name, value in record.metrics.items() if name.endswith("_error")}
+            )
             artifact = wandb.Artifact(slug(record.name), type="record")
-            artifact.add_file(str(folder / RECORD_FILE))
+            artifact.add_file(str(file))
             run.log_artifact(artifact)
 
 
@@ -155,7 +157,7 @@ def report_finished(config: TrainConfig, folder: Path) -> None:
         logger = wandb_logger(config.logger, folder, leaves(asdict(config)))
         record = read_record(folder)
         logger.experiment.summary["val/top1_error"] = record.selection["top1_error"]
-        log_record([logger], record, folder)
+        log_record([logger], record, folder / RECORD_FILE)
         logger.experiment.finish()
 
 

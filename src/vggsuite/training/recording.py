@@ -3,49 +3,37 @@
 from dataclasses import asdict
 from typing import Any
 
-from vggsuite.config import TrainConfig
 from vggsuite.data.module import ImageData
 from vggsuite.devices import chosen_precision, uses_gpu
 from vggsuite.models.vgg import VGG
-from vggsuite.naming import repeat_command
 from vggsuite.results.environment import environment
-from vggsuite.results.record import Evaluation, Record
-from vggsuite.training.resuming import History
+from vggsuite.training.objective import Run
 
 
-def make_record(
-    config: TrainConfig,
-    data: ImageData,
-    net: VGG,
-    *,
-    history: History,
-    fitted: dict[str, Any],
-    test: Evaluation,
-) -> Record:
-    """Everything there is to say of the run that just ended.
+def record_fields(run: Run, net: VGG, fitted: dict[str, Any], *, command: str) -> dict[str, Any]:
+    """Everything there is to say of a run that just ended, but for its test.
 
     Args:
-        history: of its parts.
+        run: the run.
+        net: that it trained.
         fitted: what was measured while it trained.
-        test: the evaluation that ended it.
+        command: what repeats it.
     """
-    gpu = uses_gpu(config.trainer)
-    return Record(
-        experiment=config.experiment,
-        variant=config.variant,
-        seed=config.seed,
-        command=repeat_command("train.py", config.overrides),
-        model=asdict(config.model) | {"parameters": sum(p.numel() for p in net.parameters())},
-        train_scale=list(data.scale),
-        test=test.protocol,
-        data=describe(data),
-        recipe=asdict(config.recipe) | {"precision": str(chosen_precision(config.recipe.precision, gpu=gpu))},
-        init=history.origin,
-        metrics=test.metrics,
-        selection={"by": str(config.recipe.selection), **fitted["selection"]},
-        cost=fitted["cost"] | {"wall_seconds": round(history.wall_seconds, 1)},
-        environment=environment(history.started, gpu=gpu),
-    )
+    config, gpu = run.config, uses_gpu(run.config.trainer)
+    return {
+        "experiment": config.experiment,
+        "variant": config.variant,
+        "seed": config.seed,
+        "command": command,
+        "model": asdict(config.model) | {"parameters": sum(p.numel() for p in net.parameters())},
+        "train_scale": list(run.data.scale),
+        "data": describe(run.data),
+        "recipe": asdict(config.recipe) | {"precision": str(chosen_precision(config.recipe.precision, gpu=gpu))},
+        "init": run.history.origin,
+        "selection": {"by": str(config.recipe.selection), **fitted["selection"]},
+        "cost": fitted["cost"] | {"wall_seconds": round(run.history.wall_seconds, 1)},
+        "environment": environment(run.history.started, gpu=gpu),
+    }
 
 
 def describe(data: ImageData) -> dict[str, Any]:

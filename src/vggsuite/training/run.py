@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,33 +14,28 @@ import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import Logger
 
-from vggsuite.config import Layers, Selection, TrainConfig
-from vggsuite.data.find import find_images
-from vggsuite.data.module import ImageData
+from vggsuite.config import Layers, TrainConfig
 from vggsuite.data.preprocessing import Preprocessing
-from vggsuite.devices import chosen_precision, chosen_workers, torch_devices, uses_gpu
+from vggsuite.devices import chosen_precision, uses_gpu
 from vggsuite.errors import UserError
-from vggsuite.evaluation.run import Evaluator, Subject
 from vggsuite.files import exclusive
 from vggsuite.finished_run import load_checkpoint, load_net, require_parent
 from vggsuite.models.initialisation import copy_all, copy_from_net_a, draw_weights, frozen_layers
 from vggsuite.models.vgg import VGG
 from vggsuite.models.weights import Weights, load_weights, taking_rgb
-from vggsuite.naming import repeat_command, run_name
-from vggsuite.protocol import Method, Protocol
 from vggsuite.results.environment import peak_memory
-from vggsuite.results.record import EVALUATIONS, RECORD_FILE, Evaluation, read_record, write_record
+from vggsuite.results.record import EVALUATIONS, read_record, write_record
 from vggsuite.results.run_folder import CHECKPOINT, METRICS_FILE, is_finished, leaves, save_config, weights_of
 from vggsuite.training.callbacks import EpochLines, Losses, Stopwatch, progress_bar
+from vggsuite.training.classifying import Classifying
 from vggsuite.training.loggers import WANDB_ID_FILE, failing_sweep, log_record, loggers, quieten_lightning
 from vggsuite.training.module import Classification
+from vggsuite.training.objective import Objective, Run
 from vggsuite.training.processes import is_first_process
-from vggsuite.training.recording import make_record
 from vggsuite.training.resuming import (
     LAST,
     History,
     RandomStates,
-    SavedState,
     StateKeeper,
     WholeFiles,
     division,
@@ -49,21 +44,8 @@ from vggsuite.training.resuming import (
 from vggsuite.training.trainer_settings import PRECISIONS, check_trainer
 
 
-@dataclass(frozen=True)
-class Run:
-    """A run under way: what it was asked for, what it works with, and the state it goes on from, if it was
-    interrupted."""
-
-    config: TrainConfig
-    folder: Path
-    data: ImageData
-    net: VGG
-    history: History
-    state: SavedState | None
-
-
-def train(config: TrainConfig, folder: Path, *, multirun: bool = False) -> None:
-    """Train the net that `config` describes, evaluate it densely, and leave its record in `folder`.
+def train(config: TrainConfig, folder: Path, *, objective: Objective | None = None, multirun: bool = False) -> None:
+    """Train the net that `config` describes, test it, and leave its record in `folder`.
 
     Nothing is written before all that can be checked has been. A finished run of the same settings is left as it is, an
     interrupted one goes on from its last saved state.
@@ -71,57 +53,60 @@ def train(config: TrainConfig, folder: Path, *, multirun: bool = False) -> None:
     Args:
         config: validated.
         folder: of this run alone.
+        objective: what the net is trained for; None for classification.
         multirun: whether other runs follow in this process.
 
     Raises:
         UserError: for what the user can mend.
     """
     quieten_lightning()
+    objective = objective or Classifying(config)
     check_trainer(config.trainer, batch_size=config.recipe.batch_size, multirun=multirun)
     with failing_sweep(config.logger):
-        run = prepare(config, folder)
+        run = prepare(config, folder, objective)
     with exclusive(folder) if is_first_process() else nullcontext():
-        if not config.rerun and is_finished(config, folder):  # by another process, meanwhile
+        if not config.rerun and is_finished(config, folder, objective.record_file):  # by another process, meanwhile
             return
         if is_first_process() and saved_state(config, folder) != run.state:
             raise UserError(
                 f"{folder} was written by another process meanwhile; repeat the command, to go on from there."
             )
-        carry_out(run)
+        carry_out(run, objective)
 
 
-def prepare(config: TrainConfig, folder: Path) -> Run:
+def prepare(config: TrainConfig, folder: Path, objective: Objective) -> Run:
     """Find what the run needs, and initialise its net, unless it goes on."""
     started = datetime.now(UTC)
     if uses_gpu(config.trainer):
         torch.cuda.reset_peak_memory_stats()
     L.seed_everything(config.seed, workers=True, verbose=False)
-    data = make_data(config)
-    net = make_net(config, data)
+    data = objective.make_data()
+    net = make_net(config, objective.num_outputs(data))
     state = saved_state(config, folder)
     history = state.history if state else begin(net, config, folder, started)
     return Run(config, folder, data, net, history, state)
 
 
-def carry_out(run: Run) -> None:
-    """Train, evaluate, and write the record."""
+def carry_out(run: Run, objective: Objective) -> None:
+    """Train, test, and write the record."""
     config, folder, state = run.config, run.folder, run.state
     if is_first_process():
         if state:
             print(f"{folder} goes on after step {state.num_steps}", flush=True)
         else:
-            start_afresh(config, run.data.images.classes, folder)
+            start_afresh(config, run.data.images.classes, folder, objective.record_file)
     num_steps = state.num_steps if state else 0
     with loggers(config.logger, folder, leaves(asdict(config)), num_steps=num_steps) as where:
-        fitted = fit(run, where)
+        fitted = fit(run, objective, where)
         if not is_first_process():
             return
-        test = evaluate(run)
-        record = make_record(config, run.data, run.net, history=run.history, fitted=fitted, test=test)
-        write_record(record, folder)
+        net = make_net(config, objective.num_outputs(run.data))  # the one trained may be compiled, or scattered
+        net.load_state_dict(load_checkpoint(folder).weights)
+        record = objective.make_record(run, net, fitted)
+        write_record(record, folder, objective.record_file)
         (folder / LAST).unlink(missing_ok=True)
-        log_record(where, record, folder)
-    print(f"{record.name}  top-1 error {record.metrics['top1_error']:.2f}%  {folder / RECORD_FILE}", flush=True)
+        log_record(where, record, folder / objective.record_file)
+    print(f"{record.name}  {objective.summary(record)}  {folder / objective.record_file}", flush=True)
 
 
 def begin(net: VGG, config: TrainConfig, folder: Path, started: datetime) -> History:
@@ -132,21 +117,9 @@ def begin(net: VGG, config: TrainConfig, folder: Path, started: datetime) -> His
         return History(started, initialise(net, config), division(config.trainer))
 
 
-def make_net(config: TrainConfig, data: ImageData) -> VGG:
+def make_net(config: TrainConfig, num_outputs: int) -> VGG:
     """The net that `config` describes, its weights not yet drawn."""
-    return VGG(**asdict(config.model), num_classes=len(data.images.classes), crop=config.data.crop)
-
-
-def make_data(config: TrainConfig) -> ImageData:
-    """The images that `config` names."""
-    return ImageData(
-        find_images(config.data),
-        config.data,
-        batch_size=config.recipe.batch_size,
-        seed=config.seed,
-        num_workers=chosen_workers(config.data.num_workers, config.trainer),
-        select_on_test=config.recipe.selection == Selection.paper,
-    )
+    return VGG(**asdict(config.model), num_classes=num_outputs, crop=config.data.crop)
 
 
 def initialise(net: VGG, config: TrainConfig) -> dict[str, Any]:
@@ -185,9 +158,9 @@ def load_published(net: VGG, config: TrainConfig) -> Weights:
     return weights
 
 
-def start_afresh(config: TrainConfig, classes: Sequence[str], folder: Path) -> None:
+def start_afresh(config: TrainConfig, classes: Sequence[str], folder: Path, record_file: str) -> None:
     """Remove what an interrupted run, or one to be repeated, left behind, and save the config."""
-    for name in (RECORD_FILE, METRICS_FILE, WANDB_ID_FILE):
+    for name in (record_file, METRICS_FILE, WANDB_ID_FILE):
         (folder / name).unlink(missing_ok=True)
     for evaluation in (folder / EVALUATIONS).glob("*"):
         with exclusive(evaluation):  # unless a process is at it
@@ -197,7 +170,7 @@ def start_afresh(config: TrainConfig, classes: Sequence[str], folder: Path) -> N
     save_config(config, classes, folder)
 
 
-def fit(run: Run, where: list[Logger]) -> dict[str, Any]:
+def fit(run: Run, objective: Objective, where: list[Logger]) -> dict[str, Any]:
     """Train the net, leave the weights of its best epoch in the run's folder, and say what was measured."""
     config, folder, data, net, recipe = run.config, run.folder, run.data, run.net, run.config.recipe
     if recipe.channels_last:
@@ -210,13 +183,16 @@ def fit(run: Run, where: list[Logger]) -> dict[str, Any]:
         preprocessing.compile()
     stopwatch = Stopwatch()
     keeper = StateKeeper(folder / LAST, minutes=config.save_minutes, history=run.history)
-    trainer = make_trainer(config, folder, where, stopwatch, keeper)
-    trainer.fit(Classification(net, preprocessing, recipe), data, ckpt_path=run.state.file if run.state else None)
+    trainer = make_trainer(config, folder, where, stopwatch, keeper, watched=objective.watched)
+    trainer.fit(objective.make_module(net, preprocessing), data, ckpt_path=run.state.file if run.state else None)
     selection = trainer.checkpoint_callback
     assert isinstance(selection, ModelCheckpoint)
     assert selection.best_model_score is not None
     return {
-        "selection": {"best_epoch": load_checkpoint(folder).epoch, "top1_error": selection.best_model_score.item()},
+        "selection": {
+            "best_epoch": load_checkpoint(folder).epoch,
+            objective.watched.removeprefix("val/"): selection.best_model_score.item(),
+        },
         "cost": {
             "epochs": trainer.current_epoch,
             "images_per_second": round(stopwatch.images_per_second, 1),
@@ -231,18 +207,23 @@ def fit(run: Run, where: list[Logger]) -> dict[str, Any]:
 
 
 def make_trainer(
-    config: TrainConfig, folder: Path, where: list[Logger], stopwatch: Stopwatch, *callbacks: Callback
+    config: TrainConfig,
+    folder: Path,
+    where: list[Logger],
+    stopwatch: Stopwatch,
+    *callbacks: Callback,
+    watched: str = Classification.watched,
 ) -> L.Trainer:
-    """The Trainer of a run, which keeps the weights of the best epoch in `folder`."""
+    """The Trainer of a run, which keeps the weights of the best epoch, that of the lowest `watched`, in `folder`."""
     best = ModelCheckpoint(
         folder / CHECKPOINT.parent,
         filename=CHECKPOINT.stem,
-        monitor="val/top1_error",
+        monitor=watched,
         save_weights_only=True,
         enable_version_counter=False,
     )
     gpu = uses_gpu(config.trainer)
-    lines = EpochLines(f"{config.experiment}{config.variant} seed {config.seed}", stopwatch)
+    lines = EpochLines(f"{config.experiment}{config.variant} seed {config.seed}", stopwatch, watched)
     bar = progress_bar()
     return L.Trainer(
         **{"benchmark": True} | config.trainer | {"accelerator": "gpu" if gpu else "cpu"},  # cuDNN's, of its algorithms
@@ -257,24 +238,3 @@ def make_trainer(
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
     )
-
-
-def evaluate(run: Run) -> Evaluation:
-    """Evaluate the trained net densely at one scale on the validation images, and leave that in the run's folder."""
-    config, folder, data = run.config, run.folder, run.data
-    net = make_net(config, data)  # the one that was trained may be compiled, or scattered over devices
-    net.load_state_dict(load_checkpoint(folder).weights)
-    name = run_name(config.data.name, config.experiment, config.variant, config.seed)
-    weights = weights_of(name, folder, run.history.started.isoformat(timespec="seconds"))
-    evaluator = Evaluator(
-        Subject(name, folder, net, Preprocessing(config.data.mean, config.data.std), weights),
-        data.images,
-        data_name=config.data.name,
-        command=repeat_command("train.py", config.overrides),
-        devices=torch_devices(config.trainer)[:1],
-        batch_size=config.test.batch_size,
-        num_workers=data.num_workers,
-        decoder=config.data.decoder,
-    )
-    scale = config.test.scale or data.scale.middle
-    return evaluator.evaluate(Protocol(Method.dense, (scale,), flip=config.data.flip, average=config.test.average))

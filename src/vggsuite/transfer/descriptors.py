@@ -57,7 +57,7 @@ class Descriptor:
         kind = [Features.pixels] if self.pixels else []
         return "-".join([*kind, str(self.side), *(word for word, said in words.items() if said)])
 
-    def __call__(self, net: VGG, images: Tensor) -> Tensor:
+    def __call__(self, net: VGG, images: Tensor, indices: Tensor) -> Tensor:
         if self.pixels:
             square = F.interpolate(images.float(), (net.crop, net.crop), mode="bilinear", antialias=True)
             return square.flatten(1)

@@ -1,0 +1,76 @@
+"""Training for classification (section 3.1): what the images are, what is learnt, and the test that ends a run."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import lightning as L
+
+from vggsuite.config import Selection, TrainConfig
+from vggsuite.data.find import find_images
+from vggsuite.data.module import ImageData
+from vggsuite.data.preprocessing import Preprocessing
+from vggsuite.devices import chosen_workers, torch_devices
+from vggsuite.evaluation.run import Evaluator, Subject
+from vggsuite.models.vgg import VGG
+from vggsuite.naming import repeat_command, run_name
+from vggsuite.protocol import Method, Protocol
+from vggsuite.results.record import RECORD_FILE, Evaluation, Record
+from vggsuite.results.run_folder import weights_of
+from vggsuite.training.module import Classification
+from vggsuite.training.objective import Run
+from vggsuite.training.recording import record_fields
+
+
+@dataclass(frozen=True)
+class Classifying:
+    """The objective of `train.py`."""
+
+    config: TrainConfig
+    record_file: str = RECORD_FILE
+    watched: str = Classification.watched
+
+    def make_data(self) -> ImageData:
+        return ImageData(find_images(self.config.data), self.config.data, **data_settings(self.config))
+
+    def num_outputs(self, data: ImageData) -> int:
+        return len(data.images.classes)
+
+    def make_module(self, net: VGG, preprocessing: Preprocessing) -> L.LightningModule:
+        return Classification(net, preprocessing, self.config.recipe)
+
+    def make_record(self, run: Run, net: VGG, fitted: dict[str, Any]) -> Record:
+        test = self.evaluate(run, net)
+        fields = record_fields(run, net, fitted, command=repeat_command("train.py", self.config.overrides))
+        return Record(**fields, test=test.protocol, metrics=test.metrics)
+
+    def summary(self, record: Record) -> str:
+        return f"top-1 error {record.metrics['top1_error']:.2f}%"
+
+    def evaluate(self, run: Run, net: VGG) -> Evaluation:
+        """Evaluate the trained net densely at one scale on the validation images, and leave that in the run's
+        folder."""
+        config, data = self.config, run.data
+        name = run_name(config.data.name, config.experiment, config.variant, config.seed)
+        weights = weights_of(name, run.folder, run.history.started.isoformat(timespec="seconds"))
+        evaluator = Evaluator(
+            Subject(name, run.folder, net, Preprocessing(config.data.mean, config.data.std), weights),
+            data.images,
+            data_name=config.data.name,
+            command=repeat_command("train.py", config.overrides),
+            devices=torch_devices(config.trainer)[:1],
+            batch_size=config.test.batch_size,
+            num_workers=data.num_workers,
+            decoder=config.data.decoder,
+        )
+        scale = config.test.scale or data.scale.middle
+        return evaluator.evaluate(Protocol(Method.dense, (scale,), flip=config.data.flip, average=config.test.average))
+
+
+def data_settings(config: TrainConfig) -> dict[str, Any]:
+    """How a data module serves images to a training."""
+    return {
+        "batch_size": config.recipe.batch_size,
+        "seed": config.seed,
+        "num_workers": chosen_workers(config.data.num_workers, config.trainer),
+        "select_on_test": config.recipe.selection == Selection.paper,
+    }
