@@ -26,13 +26,13 @@ ABLATION = $(BIN)/python src/ablation.py tables=[$(TABLES)] data=$(DATA) seeds=$
 PRINT = $(BIN)/python src/table.py data=$(DATA) $(PATHS) "overrides='$(OF_RUNS)'" "table=[$(TABLES)]"
 
 .DEFAULT_GOAL := help
-.PHONY: help environment ablation-table transfer-table ablation-plan table test test-slurm check-sweeps lint format lock \
+.PHONY: help environment ablation-table transfer-table localisation-table ablation-plan table test test-slurm check-sweeps lint format lock \
 	unpack-imagenet bench
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
 	@echo
-	@echo "Settings: TABLES=3 (or 3,4,5,6,7,11,12), DATA=digits|folder|imagenet, SEEDS=1 (how many, or 0,4), OVERRIDES= (any"
+	@echo "Settings: TABLES=3 (or 3,4,5,6,7,8,9,10,11,12), DATA=digits|folder|imagenet, SEEDS=1 (how many, or 0,4), OVERRIDES= (any"
 	@echo "Hydra overrides of train.py), LAUNCHER=local|slurm, GPUS= (to use; of SLURM: jobs at a time), JOBS= (at a time on"
 	@echo "this CPU; default: one for each core), SETTINGS= (of ablation.py, as hydra.launcher.partition=gpu), VENV=.venv,"
 	@echo "PYTHON=python3, DEVICE=cpu|cuda (of bench), as in"
@@ -54,6 +54,9 @@ ablation-table: $(READY)  ## Train and evaluate what TABLES still lack, in the p
 
 transfer-table: TABLES = 11,12
 transfer-table: ablation-table  ## Transfer features to other data sets as Tables 11 and 12 still lack, and print them
+
+localisation-table: TABLES = 8,9,10
+localisation-table: ablation-table  ## Train and test box regressors as Tables 8, 9 and 10 still lack, and print them
 
 ablation-plan: $(READY)  ## Print what ablation-table would run, and how long that might take
 	$(ABLATION) dry_run=true

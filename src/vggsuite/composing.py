@@ -20,6 +20,8 @@ from vggsuite.config import (
     TransferConfig,
 )
 from vggsuite.errors import UserError
+from vggsuite.localisation import naming as localisation
+from vggsuite.localisation.config import BoxEvaluateConfig, BoxFuseConfig, LocaliserConfig, ShowConfig
 from vggsuite.naming import experiment_name, variant_of, variant_of_text
 
 
@@ -30,6 +32,8 @@ def register() -> None:
     OmegaConf.register_new_resolver("variant_of_text", variant_of_text, replace=True)
     OmegaConf.register_new_resolver("experiment_name", experiment_name, replace=True)
     OmegaConf.register_new_resolver("experiment_or", lambda chosen, other: chosen or other, replace=True)
+    for name, resolver in localisation.RESOLVERS.items():
+        OmegaConf.register_new_resolver(name, resolver, replace=True)
     store = ConfigStore.instance()
     store.store("train_schema", TrainConfig)
     store.store("evaluate_schema", EvaluateConfig)
@@ -38,6 +42,10 @@ def register() -> None:
     store.store("pack_schema", PackConfig)
     store.store("table_schema", TableConfig)
     store.store("ablation_schema", AblationConfig)
+    store.store("localiser_schema", LocaliserConfig)
+    store.store("box_evaluate_schema", BoxEvaluateConfig)
+    store.store("box_fuse_schema", BoxFuseConfig)
+    store.store("box_show_schema", ShowConfig)
 
 
 Config = TypeVar("Config")

@@ -24,6 +24,8 @@ MULTI_LABEL = (Layout.voc2007, Layout.voc2012, Layout.voc2012_action, Layout.let
 Combine = StrEnum("Combine", ["average", "stack"])
 Decoder = StrEnum("Decoder", ["turbo", "pillow"])
 Distribution = StrEnum("Distribution", ["normal", "glorot", "kaiming"])
+Cut = StrEnum("Cut", ["clip", "keep", "redraw"])
+Faulty = StrEnum("Faulty", ["refuse", "mend"])
 Features = StrEnum("Features", ["trained", "random", "pixels"])
 Layers = StrEnum("Layers", ["none", "net_a", "all_but_last", "all"])
 Metric = StrEnum("Metric", ["mean_class_recall", "average_precision", "average_precision_11_points"])
@@ -84,6 +86,18 @@ class DataConfig:
     shuffle_window: int = 50_000
     expected: dict[str, int] = field(default_factory=dict)
     splits: SplitsConfig = field(default_factory=SplitsConfig)
+
+
+@dataclass
+class BoxesConfig:
+    """Where box annotations are (null: below data.root), what is done with faulty ones, and what becomes of a target
+    that a training crop cuts (appendix A says nothing of it): clip trains on the part that the crop shows, keep on the
+    whole box, redraw takes crops that show all of it where there are any. A crop that shows nothing of it is drawn
+    anew in any case."""
+
+    root: str | None = None
+    faulty: Faulty = Faulty.refuse
+    cut: Cut = Cut.keep
 
 
 @dataclass

@@ -19,6 +19,9 @@ from vggsuite.errors import UserError
 log = logging.getLogger(__name__)
 
 
+TRAINS = ("train", "--config-name=localise_train")  # a command line of localise.py that does
+
+
 @dataclass(frozen=True)
 class Job:
     """A command line, and what it asks of machines.
@@ -51,7 +54,8 @@ class Job:
     def num_processes(self) -> int:
         """How many on each node others have to start: a training runs in one for each device, other commands start
         theirs themselves."""
-        return self.num_devices if self.script.name == "train.py" else 1
+        trains = self.script.name == "train.py" or (self.script.name == "localise.py" and self.words[0] in TRAINS)
+        return self.num_devices if trains else 1
 
     def on_gpu(self, *, auto: bool) -> bool:
         """Whether it computes on GPUs; `auto` tells what the accelerator of that name means."""
@@ -139,6 +143,8 @@ def job_of(cfg: DictConfig, overrides: Sequence[str], number: int, shared: set[s
     words = list(filter_overrides(overrides))
     name = " ".join(word for word in words if word not in shared)
     script = Path(sys.argv[0]).absolute()
+    if cfg.hydra.job.config_name != script.stem:  # a command of a script that has several
+        words = [f"--config-name={cfg.hydra.job.config_name}", *words]
     return make_job(number, name=name, script=script, words=words, folder=folder, trainer=cfg.get("trainer", {}))
 
 

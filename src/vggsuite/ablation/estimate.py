@@ -24,6 +24,7 @@ from vggsuite.results.record import Record
 
 TRAINING = 3  # a forward pass, and in the backward pass the gradients of activations and of weights
 PROBE_SECONDS = 1.0
+NOT_ESTIMATED = ("transfer.py", "localise.py")
 
 
 class Counts(NamedTuple):
@@ -53,7 +54,7 @@ def multiply_adds(net: VGG, side: int, *, dense: bool = False) -> float:
 
 def work(tasks: Sequence[Task]) -> list[float | None]:
     """Multiply-adds of each task, of one that is finished too; images are taken as square. Means of what was saved,
-    fusions among them, are none; transfers are not estimated (None)."""
+    fusions among them, are none; transfers and localisation are not estimated (None)."""
     configs = {task.makes[0]: to_config(task.cfg, TrainConfig) for task in tasks if task.script == "train.py"}
     counts = count(next(iter(configs.values())))
     return [
@@ -83,8 +84,8 @@ def work_of_training(config: TrainConfig, counts: Counts) -> float:
 
 
 def work_of_evaluation(task: Task, configs: Mapping[str, TrainConfig], counts: Counts) -> float | None:
-    """Multiply-adds of an evaluation or a fusion; None of a transfer."""
-    if task.script == "transfer.py":
+    """Multiply-adds of an evaluation or a fusion; None of a transfer, or of localisation."""
+    if task.script in NOT_ESTIMATED:
         return None
     if task.script != "evaluate.py" or task.cfg.protocol == Method.both:
         return 0.0

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from tabulate import tabulate
 
-from vggsuite.ablation.estimate import Rate, rate, work
+from vggsuite.ablation.estimate import NOT_ESTIMATED, Rate, rate, work
 from vggsuite.ablation.stages import job_of
 from vggsuite.ablation.tasks import Key, Task
 from vggsuite.results.record import Record
@@ -39,7 +39,7 @@ def plan(tasks: Sequence[Task], records: Sequence[Record], *, on_cluster: bool, 
     headers = ["command", "experiment", "seed", "stage", "10^12 multiply-adds", "time on a device"]
     lines = [tabulate(rows, headers, disable_numparse=True), *(rate_text(gpu, each) for gpu, each in rates.items())]
     known = all(each.value for each in rates.values())
-    beside = " beside the transfers" if any(task.script == "transfer.py" for task in tasks) else ""
+    beside = " beside what is not estimated" if any(task.script in NOT_ESTIMATED for task in tasks) else ""
     lines.append(
         f"{len(stages)} of {len(tasks)} would run, {duration(total) if known else 'for an unknown time'} of a device"
         f"{beside}."

@@ -50,7 +50,8 @@ def run_stages(tasks: Sequence[Task], launcher: JobLauncher) -> None:
 
 def job_of(task: Task, number: int) -> Job:
     """The job of a task. A training or a transfer has a folder of its own."""
-    folder = Path(task.makes[0]) if task.script in ("train.py", "transfer.py") else None
+    own = task.script in ("train.py", "transfer.py") or task.words[0] == "train"
+    folder = Path(task.makes[0]) if own else None
     script = PROJECT_ROOT / "src" / task.script
     trainer = task.cfg.get("trainer", {})
     return make_job(number, name=task.name, script=script, words=task.words, folder=folder, trainer=trainer)

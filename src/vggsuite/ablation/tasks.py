@@ -10,6 +10,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from vggsuite import cli
+from vggsuite.ablation import localising
 from vggsuite.checks import validate
 from vggsuite.composing import compose_command, to_config
 from vggsuite.config import AblationConfig, FuseConfig, Layers, TrainConfig, TransferConfig
@@ -20,6 +21,7 @@ from vggsuite.files import file_digest
 from vggsuite.naming import quoted
 from vggsuite.protocol import Method
 from vggsuite.results.experiments import experiment_of, printed_rows
+from vggsuite.results.localisation_points import TITLES as LOCALISATIONS
 from vggsuite.results.record import RECORD_FILE, SCORES_FILE, TRANSFER_FILE, read_transfer
 from vggsuite.results.run_folder import CHECKPOINT, is_finished
 from vggsuite.results.tables import OF_TABLE_7
@@ -28,7 +30,9 @@ from vggsuite.results.transfer_points import Point, points_of, words_of
 from vggsuite.transfer.settings import check, source_run
 
 SCRIPTS = {3: "train.py", 4: "evaluate.py", 5: "evaluate.py", 6: "fuse.py"}  # of each table's experiments
-BUILT_ON = {3: (3,), 4: (3, 4), 5: (3, 5), 6: (3, 4, 5, 6), 7: (3, 4, 5, 6), 11: (3,), 12: (3,)}
+BUILT_ON = {3: (3,), 4: (3, 4), 5: (3, 5), 6: (3, 4, 5, 6), 7: (3, 4, 5, 6), 11: (3,), 12: (3,)} | dict.fromkeys(
+    LOCALISATIONS, (3, 4, 5, 6)
+)
 SET_HERE = ("paths.", "data=", "seed=", "experiment=")
 PASSED_ON = ("trainer=", "trainer.accelerator=", "trainer.devices=")  # from a training to its evaluations
 
@@ -72,6 +76,8 @@ class Task:
                 return is_finished(to_config(self.cfg, TrainConfig), Path(self.makes[0]))
             case "evaluate.py":
                 return is_evaluated(self.cfg, self.words)
+            case "localise.py":
+                return localising.is_finished(self.words, self.cfg)
             case "transfer.py":
                 return is_transferred(Path(self.makes[0]), Path(self.cfg.paths.runs))
             case _:
@@ -105,6 +111,12 @@ def tasks_of(tables: Iterable[int], config: AblationConfig, *, data: str, typed:
             tasks.setdefault(task.makes, task)  # Tables 4 and 5 share two evaluations
             if experiment in shown:
                 asked.append(task.makes)
+    for number, seed in product(sorted(set(tables) & LOCALISATIONS.keys()), seeds_of(config.seeds)):
+        for experiment, command in localising.experiments_of(number).items():
+            words = [command, f"experiment={experiment}", f"data={data}", f"seed={seed}", *paths]
+            task = make_task("localise.py", experiment, seed, words, overrides)
+            tasks.setdefault(task.makes, task)
+            asked.append(task.makes)
     for number in sorted(set(tables) & TRANSFERS.keys()):
         for seed, point in product(seeds_of(config.seeds), points_of(number, data, config.transfer_to)):
             task = transfer_task(point, data, seed, paths, overrides)
@@ -161,8 +173,8 @@ def with_needs(asked: Iterable[Key], tasks: Mapping[Key, Task]) -> set[Key]:
 
 
 def experiments_of(table: int) -> set[str]:
-    """The experiments that a table shows, transfers aside."""
-    if table in TRANSFERS:
+    """The experiments that a table shows, transfers and localisation aside."""
+    if table in TRANSFERS or table in LOCALISATIONS:
         return set()
     if table == 7:
         return set(OF_TABLE_7.values())
@@ -180,15 +192,21 @@ def make_task(script: str, experiment: str, seed: int, own: Sequence[str], overr
     if script == "train.py":
         words = [*own, *overrides]
     else:
-        told = [f"overrides={quoted(shlex.join(overrides))}"] if overrides else []
+        setting = "from_overrides" if own[0] == "train" else "overrides"
+        told = [f"{setting}={quoted(shlex.join(overrides))}"] if overrides else []
         words = [*own, *(word for word in overrides if word.startswith(PASSED_ON)), *told]
     with cli.composing():
-        cfg, folder = compose_command(Path(script).stem, words)
+        if script == "localise.py":
+            cfg, folder = compose_command(f"localise_{words[0]}", words[1:])
+        else:
+            cfg, folder = compose_command(Path(script).stem, words)
     match script:
         case "train.py":
             makes, needs = of_training(cfg, folder)
         case "evaluate.py":
             makes, needs = of_evaluation(cfg)
+        case "localise.py":
+            makes, needs = localising.made_and_needed(words[0], cfg, folder)
         case "transfer.py":
             makes, needs = of_transfer(cfg, folder)
         case _:

@@ -6,7 +6,14 @@ from typing import Any
 
 from vggsuite.config import TableSettings
 from vggsuite.errors import UserError
-from vggsuite.results import rendering, report, transfer_points, transfer_tables
+from vggsuite.results import (
+    localisation_points,
+    localisation_tables,
+    rendering,
+    report,
+    transfer_points,
+    transfer_tables,
+)
 from vggsuite.results.collection import collect
 from vggsuite.results.rendering import Report
 
@@ -28,7 +35,7 @@ def table_numbers(setting: str, asked: Any) -> list[int]:
         UserError: for what is none.
     """
     numbers = list(asked) if isinstance(asked, list) else [asked]
-    known = [*report.TITLES, *transfer_points.TITLES]
+    known = [*report.TITLES, *localisation_points.TITLES, *transfer_points.TITLES]
     if not numbers or not all(type(number) is int and number in known for number in numbers):
         allowed = ", ".join(map(str, known))
         raise UserError(
@@ -52,5 +59,10 @@ def make_report(number: int, config: TableSettings) -> Report:
         transfers = transfer_points.collect_transfers(runs, source=data, variant=variant)
         return transfer_tables.make_transfer_report(
             number, transfers, source=data, variant=variant, targets=config.transfer_to, confidence=config.confidence
+        )
+    if number in localisation_points.TITLES:
+        found = localisation_points.collect_localisations(runs, data=data, variant=variant)
+        return localisation_tables.make_localisation_report(
+            number, found, data=data, variant=variant, confidence=config.confidence
         )
     return report.make_report(number, collect(runs, data=data, variant=variant), config.confidence)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vggsuite.protocol import Method, Protocol, default_flip
+from vggsuite.results.localisation_records import Localisation
 from vggsuite.results.record import Evaluation, Transfer
 
 IMAGENET_VAL = 50_000  # images
@@ -41,6 +42,21 @@ def transfer_summary(transfer: Transfer) -> str:
     images = ", ".join(f"{transfer.splits[0][f'num_{part}']} {part}" for part in ("train", "test"))
     metric = transfer.metric.replace("_", " ")
     return f"{transfer.name}: {metric} {metrics['mean']:.2f}%  {spread}  (images of a split: {images})"
+
+
+def localisation_summary(test: Localisation) -> str:
+    """The errors with their intervals, beside those of a box that is always the mean one."""
+    metrics = test.metrics
+    lines = [f"{test.name}: {metrics['num_images']} images of {test.data['name']} with boxes"]
+    names = {"top1": "top-1 error", "top5": "top-5 error", "gt_class": "error given the class"}
+    for key, name in names.items():
+        if f"{key}_error" in metrics:
+            low, high = metrics[f"{key}_interval"]
+            lines.append(
+                f"  {name:<21} {metrics[f'{key}_error']:6.2f}%   {metrics['confidence']:.0%} interval [{low:.2f}, "
+                f"{high:.2f}]   of the mean box {metrics[f'mean_box_{key}_error']:.2f}%"
+            )
+    return "\n".join(lines)
 
 
 def figure_text(figure: Mapping[str, Any]) -> str:

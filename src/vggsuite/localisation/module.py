@@ -1,0 +1,29 @@
+"""What Lightning runs to train a box regressor."""
+
+from torch import Tensor
+
+from vggsuite.localisation.regression import best_overlaps, decoded, encoded, euclidean_loss, of_classes
+from vggsuite.training.module import Training
+
+CORRECT = 0.5  # a box is right when its intersection over union with a true one exceeds this (ILSVRC)
+
+
+class BoxRegression(Training):
+    """Training of boxes by the Euclidean loss, of the labelled class's alone. The error is that of the box of the right
+    class, on the centre crop."""
+
+    watched = "val/gt_class_error"
+    validated = ("val/loss", "val/gt_class_error", "val/overlap")
+
+    def training_step(self, batch: tuple[Tensor, Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
+        pixels, shift, labels, edges = batch
+        outputs = of_classes(self.outputs(pixels, shift), labels[:, None])[:, 0]
+        return euclidean_loss(outputs, encoded(edges, self.net.crop))
+
+    def validation_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> None:
+        pixels, labels, truth = batch
+        outputs = of_classes(self.outputs(pixels), labels[:, None])[:, 0]
+        overlaps = best_overlaps(decoded(outputs, self.net.crop), truth)
+        loss = euclidean_loss(outputs, encoded(truth[:, 0], self.net.crop))
+        error = 100 * (overlaps <= CORRECT).float().mean()
+        self.log_means([loss, error, overlaps.mean()], len(labels))

@@ -1,0 +1,54 @@
+"""The figures of Tables 8, 9 and 10 (appendix A): which experiments there are, and the tests of those that exist."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from vggsuite.results.localisation_records import (
+    LOCALISATION_FILE,
+    LOCALISER_FILE,
+    Localisation,
+    read_localisation,
+    read_localiser,
+)
+
+TITLES = {
+    8: "box regression, given the class, on the central crop",
+    9: "localisation, top-5, over whole images",
+    10: "the state of the art of localisation in 2014",
+}
+TRAINED = ("table8/scr_fc", "table8/pcr_fc", "table8/pcr_all", "table8/pcr_all_256")
+WAYS = {"": "map", "_crops": "crops"}  # how the nets see the places of an image, by the endings of experiments' names
+TESTED = tuple(f"table9/{name}{ending}" for ending in WAYS for name in ("s256", "s384", "s384_two", "fusion"))
+
+
+@dataclass(frozen=True)
+class Found:
+    """A test that a table shows: its folder, and its record."""
+
+    folder: Path
+    record: Localisation
+
+
+Localisations = Mapping[str, Mapping[int, Found]]  # by experiment and seed
+
+
+def collect_localisations(runs: Path, *, data: str, variant: str) -> Localisations:
+    """The tests below `runs` that the tables show, of one data set and one variant of the classification runs."""
+    found: dict[str, dict[int, Found]] = {}
+    for experiment in (*TRAINED, *TESTED):
+        for place in sorted((runs / data / f"{experiment}{variant}").glob("seed_*")):
+            folder = test_of_training(place) if experiment in TRAINED else place
+            seed = re.fullmatch(r"seed_(\d+)", place.name)
+            if seed and folder and (folder / LOCALISATION_FILE).is_file():
+                found.setdefault(experiment, {})[int(seed[1])] = Found(folder, read_localisation(folder))
+    return found
+
+
+def test_of_training(run: Path) -> Path | None:
+    """The folder of the test that ended the training of a box regressor; None where none has ended."""
+    if not (run / LOCALISER_FILE).is_file():
+        return None
+    test = read_localiser(run).test
+    return run / "localisations" / "-".join([test["protocol"], *map(str, test["scales"])])
