@@ -95,6 +95,7 @@ bench: $(VENV)/.bench  ## Measure speed, memory and what decoders do to learning
 	$(BIN)/python benchmarks/storage.py --save $(RESULTS)/storage_cpu.md
 	$(BIN)/python benchmarks/evaluation.py --device $(DEVICE) --save $(RESULTS)/evaluation_$(DEVICE).md
 	$(BIN)/python benchmarks/transfer.py --save $(RESULTS)/transfer_cpu.md
+	$(BIN)/python benchmarks/merging.py --save $(RESULTS)/merging_cpu.md
 	$(BIN)/python benchmarks/sweep_overhead.py --save $(RESULTS)/sweep_overhead_cpu.md
 	$(BIN)/python benchmarks/decoders.py --save $(RESULTS)/decoders_cpu.md
 

@@ -14,6 +14,8 @@ from vggsuite.data.scale import parse_scale, parse_test_scales
 from vggsuite.errors import UserError
 from vggsuite.naming import variant_of
 from vggsuite.results.experiments import METHODS, evaluations_of_runs, experiment_of, net_and_scale, printed_rows
+from vggsuite.results.localisation_claims import PAPER as PAPERS_BOXES
+from vggsuite.results.localisation_points import TESTED, TRAINED
 from vggsuite.results.paper import paper
 from vggsuite.results.tables import scale_text
 from vggsuite.results.transfer_points import EXPERIMENTS as METHODS_OF_TRANSFER
@@ -201,6 +203,45 @@ def test_seed_0_is_a_seed() -> None:
 def test_a_table_config_composes() -> None:
     cfg: Any = compose("table", ["data=imagenet"])
     assert str(cfg.output).endswith("tables/imagenet")
+
+
+@pytest.mark.parametrize("data", ["digits", "imagenet"])
+def test_the_experiments_of_tables_8_and_9_go_together(data: str) -> None:
+    names = {
+        f"table{number}/{file.stem}" for number in (8, 9) for file in CONF.glob(f"experiment/table{number}/*.yaml")
+    }
+    assert names == {*TRAINED, *TESTED}
+    words = [f"data={data}", "seed=2"]
+    for experiment in TRAINED:
+        cfg, folder = compose_command(
+            "localise_train", [*words, f"experiment={experiment}", "from_overrides='recipe.lr=1'"]
+        )
+        assert folder == f"{cfg.paths.runs}/{data}/{experiment}+recipe.lr-1/seed_2"
+        parent = "d" if experiment.endswith("_256") else "d_384"
+        assert cfg.init.run == f"{cfg.paths.runs}/{data}/table3/{parent}+recipe.lr-1/seed_2"
+        assert (cfg.init.layers, cfg.recipe.freeze) == ("all_but_last", "conv" if "_fc" in experiment else "none")
+        assert cfg.regression == ("scr" if "scr" in experiment else "pcr")
+    for experiment in TESTED:
+        command = "fuse" if "fusion" in experiment else "evaluate"
+        cfg, _ = compose_command(f"localise_{command}", [*words, f"experiment={experiment}", "overrides='recipe.lr=1'"])
+        home = f"{cfg.paths.runs}/{data}"
+        assert cfg.output == f"{home}/{experiment}+recipe.lr-1/seed_2"
+        sources = cfg.members if command == "fuse" else [cfg.run, cfg.labels]
+        assert all(str(source).startswith(home) and str(source).endswith("+recipe.lr-1/seed_2") for source in sources)
+
+
+@pytest.mark.parametrize("experiment", PAPERS_BOXES)
+def test_the_headers_tell_the_papers_figures_of_localisation(experiment: str) -> None:
+    column, number, row = PAPERS_BOXES[experiment]
+    header = (CONF / f"experiment/{experiment}.yaml").read_text()
+    assert f"{printed_rows(number)[row][column]}%" in header
+    command = "train" if number == 8 else "fuse" if "fusion" in experiment else "evaluate"
+    assert f"python src/localise.py {command} experiment={experiment}" in header
+
+
+def test_imagenets_box_regressors_are_the_papers() -> None:
+    cfg, _ = compose_command("localise_train", ["experiment=table8/pcr_all", "data=imagenet"])
+    assert (cfg.recipe.lr, cfg.recipe.batch_size, cfg.recipe.momentum) == (1e-3, 256, 0.9)
 
 
 @pytest.mark.parametrize("source", ["digits", "imagenet"])

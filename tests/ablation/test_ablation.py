@@ -66,6 +66,26 @@ def test_a_transfer_needs_the_runs_of_its_nets(
     )
 
 
+@pytest.mark.parametrize(("table", "regressors", "tests", "fusions"), [(8, 4, 0, 0), (9, 2, 6, 2), (10, 2, 6, 2)])
+def test_localisation_needs_its_runs_and_the_best_labels(table: int, regressors: int, tests: int, fusions: int) -> None:
+    made = tasks(table)
+    commands = [task.words[0] for task in made if task.script == "localise.py"]
+    assert [commands.count(command) for command in ("train", "evaluate", "fuse")] == [regressors, tests, fusions]
+    keys = [task.makes for task in made]
+    assert all(task.needs <= set(keys[:place]) for place, task in enumerate(made))
+    for task in made:
+        if task.words[0] == "evaluate":
+            assert ("/nowhere/digits/table6/both/seed_0",) in task.needs
+
+
+@pytest.mark.parametrize("table", [6, 8, 9])
+def test_overrides_of_the_trainer_go_to_what_has_one(table: int) -> None:
+    made = tasks(table, overrides="trainer=cpu recipe.epochs=1")
+    for task in made:
+        assert ("trainer=cpu" in task.words) == ("fuse" not in (task.script.removesuffix(".py"), task.words[0]))
+        assert "+recipe.epochs-1" in str(task.makes)
+
+
 def test_seeds_and_overrides_reach_every_task() -> None:
     made = tasks(5, seeds=2, overrides="recipe.epochs=3 trainer=cpu \"data.root='/a b'\"")
     assert sorted({task.seed for task in made}) == [0, 1]

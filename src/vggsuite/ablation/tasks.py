@@ -194,7 +194,8 @@ def make_task(script: str, experiment: str, seed: int, own: Sequence[str], overr
     else:
         setting = "from_overrides" if own[0] == "train" else "overrides"
         told = [f"{setting}={quoted(shlex.join(overrides))}"] if overrides else []
-        words = [*own, *(word for word in overrides if word.startswith(PASSED_ON)), *told]
+        passed_on = () if script == "fuse.py" or own[0] == "fuse" else PASSED_ON  # a fusion needs no device
+        words = [*own, *(word for word in overrides if word.startswith(passed_on)), *told]
     with cli.composing():
         if script == "localise.py":
             cfg, folder = compose_command(f"localise_{words[0]}", words[1:])
