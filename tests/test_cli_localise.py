@@ -190,7 +190,7 @@ def test_a_new_process_needs_nothing_but_the_command(home: Path) -> None:
         ("train", ("scale=single_384",), "was trained at S = 37"),
         ("train", ("model.dropout=0.1",), "model.dropout is a run's own"),
         ("train", ("recipe.freeze=all_but_last",), "recipe.freeze=all_but_last is what finetune=all says"),
-        ("train", ("boxes.root=/nowhere",), "holds no boxes of the train images"),
+        ("train", ("boxes.root=/nowhere", "rerun=true"), "holds no boxes of the train images"),
         ("train", ("regression=both",), "regression"),
         ("evaluate", ("scales=20",), "below the net's smallest input of 32"),
         ("evaluate", ("protocol=ground_truth", "scales=[37,42]"), "protocol=ground_truth has one crop"),

@@ -1,5 +1,6 @@
 """ILSVRC's annotations in the layouts of their owners, and what may be wrong with them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +52,7 @@ def write_csv(file: Path, objects: Objects) -> None:
 
 def of_image(images: ImageSet, split: str, config: BoxesConfig, name: str) -> list[list[float]]:
     samples = getattr(images, split)
-    found = read_boxes(images.root, split, samples, images.classes, config)
+    found = read_boxes(images, split, config)
     place = [Path(each).stem for each in samples.names()].index(name)
     boxes: list[list[float]] = found.boxes.of(samples.entries[place]).tolist()
     return boxes
@@ -75,17 +76,25 @@ def test_xml_and_csv_tell_the_same(images: ImageSet, tmp_path: Path) -> None:
     write_xml(tmp_path / "a/val", GOOD)
     (tmp_path / "b").mkdir()
     write_csv(tmp_path / "b/LOC_val_solution.csv", GOOD)
-    both = [
-        read_boxes(images.root, "val", images.val, images.classes, BoxesConfig(root=str(tmp_path / place)))
-        for place in "ab"
-    ]
+    both = [read_boxes(images, "val", BoxesConfig(root=str(tmp_path / place))) for place in "ab"]
     assert both[0].boxes.fingerprint() == both[1].boxes.fingerprint()
     assert both[0].counts == both[1].counts
 
 
+def test_boxes_follow_an_image_that_is_smaller_than_what_was_annotated(images: ImageSet) -> None:
+    annotation = voc_annotation({}, (400, 96), [({"name": "cat"}, Box(30, 40, 200, 60))])
+    (images.root / "bbox/train").mkdir(parents=True)
+    (images.root / "bbox/train/cat_000.xml").write_bytes(annotation)
+    assert of_image(images, "train", BoxesConfig(), "cat_000") == [[3, 20, 20, 30]]
+    write_csv(images.root / "LOC_train_solution.csv", GOOD)  # which tells no sizes
+    packed = replace(images, re_encoded={"smallest_side": 40, "quality": 95})
+    with pytest.raises(UserError, match=r"tells no sizes.*boxes\.root="):
+        read_boxes(packed, "train", BoxesConfig())
+
+
 def test_what_has_no_box_of_its_own_class_is_counted(images: ImageSet) -> None:
     write_xml(images.root / "Annotations/val", GOOD)
-    found = read_boxes(images.root, "val", images.val, images.classes, BoxesConfig())
+    found = read_boxes(images, "val", BoxesConfig())
     assert found.counts == {"images_without": 1, "of_other_classes": 1, "clipped": 0, "empty": 0, "without_image": 0}
     assert found.boxes.counts(images.val.entries).tolist() == [1, 2, 1, 0]
 
@@ -102,8 +111,8 @@ def test_a_faulty_box_is_refused_or_mended_and_counted(fault: str, images: Image
     image, edges, mended = FAULTS[fault]
     write_xml(images.root / "Annotations/val", {"dog_001": [("dog", (1, 2, 3, 4))], image: [("cat", edges)]})
     with pytest.raises(UserError, match=rf"faulty boxes \(1 .*{image}.*boxes\.faulty=mend"):
-        read_boxes(images.root, "val", images.val, images.classes, BoxesConfig())
-    found = read_boxes(images.root, "val", images.val, images.classes, MEND)
+        read_boxes(images, "val", BoxesConfig())
+    found = read_boxes(images, "val", MEND)
     assert found.counts[fault] == 1
     if mended is not None:
         assert of_image(images, "val", MEND, image) == mended
@@ -128,12 +137,12 @@ def test_a_damaged_annotation_is_named(file: str, content: str, told: str, image
     (images.root / file).parent.mkdir(parents=True, exist_ok=True)
     (images.root / file).write_text(content)
     with pytest.raises(UserError, match=told):
-        read_boxes(images.root, "val", images.val, images.classes, BoxesConfig())
+        read_boxes(images, "val", BoxesConfig())
 
 
 def test_without_annotations_it_says_where_they_were_looked_for(images: ImageSet) -> None:
     with pytest.raises(UserError, match=r"holds no boxes of the val images.*boxes\.root="):
-        read_boxes(images.root, "val", images.val, images.classes, BoxesConfig())
+        read_boxes(images, "val", BoxesConfig())
 
 
 def test_images_of_one_name_cannot_be_told_apart(make_tree: MakeTree) -> None:
@@ -142,8 +151,8 @@ def test_images_of_one_name_cannot_be_told_apart(make_tree: MakeTree) -> None:
         smooth_picture(40, 48).save(root / "train" / folder / "cat_000.png")
     make_tree("val")
     images = class_folders(root, 0.0)
-    with pytest.raises(UserError, match="images of one name in several folders of train"):
-        read_boxes(root, "train", images.train, images.classes, BoxesConfig())
+    with pytest.raises(UserError, match="two images of train have one name"):
+        read_boxes(images, "train", BoxesConfig())
 
 
 def test_the_embedded_digits_have_a_box_each() -> None:

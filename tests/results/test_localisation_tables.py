@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.results.conftest import STATE
+from vggsuite.errors import UserError
 from vggsuite.files import save_arrays
 from vggsuite.results import rendering
 from vggsuite.results.localisation_claims import CLAIMS, MEAN_BOX, PAPER
@@ -50,7 +51,13 @@ def write(runs: Path, experiment: str, num_wrong: int, *, seed: int = 0, **chang
         "settings": {},
         "labels": {},
         "command": f"python src/localise.py evaluate experiment={experiment}",
-        "data": {"name": "digits", "num_classes": 10, "fingerprint": "f" * 64, "counts": {"images_without": 0}},
+        "data": {
+            "name": "digits",
+            "num_classes": 10,
+            "fingerprint": "f" * 64,
+            "boxes": "b",
+            "counts": {"images_without": 0},
+        },
         "metrics": errors(by_name),
         "cost": {},
         "environment": STATE,
@@ -60,7 +67,7 @@ def write(runs: Path, experiment: str, num_wrong: int, *, seed: int = 0, **chang
     if experiment in TRAINED:
         record = dict.fromkeys(Localiser.__dataclass_fields__) | {
             "schema_version": 2,
-            "test": {"protocol": "ground_truth", "scales": [55]},
+            "test": {"folder": "localisations/ground_truth-55"},
         }
         (place / LOCALISER_FILE).write_text(json.dumps(asdict(Localiser(**record))))  # type: ignore[arg-type]
 
@@ -119,10 +126,11 @@ def test_several_seeds_have_deviations(tmp_path: Path) -> None:
     assert claim[5] == "t over 3 seeds"
 
 
-def test_what_was_tested_on_other_images_is_not_compared(tmp_path: Path) -> None:
+def test_tests_of_other_images_are_not_mixed(tmp_path: Path) -> None:
     write(tmp_path, "table9/s256", 60)
-    write(tmp_path, "table9/s384", 40, data={"name": "digits", "num_classes": 10, "fingerprint": "0", "counts": {}})
-    assert row_of(table(9, tmp_path), 1, "S = 384 beats S = 256")[2:5] == ["-", "-", "-"]
+    write(tmp_path, "table9/s384", 40, data={"fingerprint": "f" * 64, "boxes": "others"})
+    with pytest.raises(UserError, match="were tested on different images or boxes"):
+        table(9, tmp_path)
 
 
 def test_every_claim_is_of_experiments_that_there_are() -> None:

@@ -17,6 +17,7 @@ from vggsuite.data.find import find_images
 from vggsuite.data.scale import parse_scale, parse_test_scales
 from vggsuite.evaluation.dense import score_map
 from vggsuite.finished_run import build_net
+from vggsuite.localisation.config import LocaliserConfig
 from vggsuite.models.vgg import VGG
 from vggsuite.protocol import CROPS, Method
 from vggsuite.results.environment import hardware
@@ -54,12 +55,13 @@ def multiply_adds(net: VGG, side: int, *, dense: bool = False) -> float:
 
 def work(tasks: Sequence[Task]) -> list[float | None]:
     """Multiply-adds of each task, of one that is finished too; images are taken as square. Means of what was saved,
-    fusions among them, are none; transfers and localisation are not estimated (None)."""
+    fusions among them, are none; transfers and tests of boxes are not estimated (None)."""
     configs = {task.makes[0]: to_config(task.cfg, TrainConfig) for task in tasks if task.script == "train.py"}
     counts = count(next(iter(configs.values())))
+    configs |= {task.makes[0]: to_config(task.cfg, LocaliserConfig) for task in tasks if task.words[0] == "train"}
     return [
         work_of_training(configs[task.makes[0]], counts)
-        if task.script == "train.py"
+        if task.makes[0] in configs and len(task.makes) == 1
         else work_of_evaluation(task, configs, counts)
         for task in tasks
     ]
@@ -84,7 +86,7 @@ def work_of_training(config: TrainConfig, counts: Counts) -> float:
 
 
 def work_of_evaluation(task: Task, configs: Mapping[str, TrainConfig], counts: Counts) -> float | None:
-    """Multiply-adds of an evaluation or a fusion; None of a transfer, or of localisation."""
+    """Multiply-adds of an evaluation or a fusion; None of a transfer, or of a test of boxes."""
     if task.script in NOT_ESTIMATED:
         return None
     if task.script != "evaluate.py" or task.cfg.protocol == Method.both:

@@ -5,8 +5,10 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from vggsuite.composing import to_config
 from vggsuite.files import file_digest
-from vggsuite.localisation.settings import settle_training
+from vggsuite.localisation.config import BoxEvaluateConfig, BoxFuseConfig, BoxProtocol
+from vggsuite.localisation.settings import classifier_of, merging_of, output_folder, settle_evaluation, settle_training
 from vggsuite.results import run_folder
 from vggsuite.results.localisation_points import TESTED, TRAINED
 from vggsuite.results.localisation_records import BOXES_FILE, LOCALISATION_FILE, LOCALISER_FILE, read_localisation
@@ -35,7 +37,7 @@ def made_and_needed(command: str, cfg: DictConfig, folder: str) -> tuple[Key, se
     return (str(cfg.output),), {(str(member),) for member in cfg.members}
 
 
-def is_finished(words: Sequence[str], cfg: DictConfig) -> bool:
+def is_finished(words: Sequence[str], cfg: DictConfig, makes: Path) -> bool:
     """Whether the record of a command of localise.py is there, of what it needs as that is now.
 
     Raises:
@@ -43,33 +45,37 @@ def is_finished(words: Sequence[str], cfg: DictConfig) -> bool:
     """
     match words[0]:
         case "train":
-            return is_trained(words, cfg)
+            return is_trained(words, cfg, makes)
         case "evaluate":
-            return is_tested(cfg)
-    folders = [Path(cfg.output), *map(Path, cfg.members)]
+            return is_tested(words, cfg, makes)
+    folders = [makes, *map(Path, cfg.members)]
     if not all(has_test(folder) for folder in folders):
         return False
     fusion, *members = (read_localisation(folder) for folder in folders)
-    same_labels = all(member.labels == fusion.labels for member in members)
-    return same_labels and fusion.of == [weights for member in members for weights in member.of]
+    merging = merging_of(to_config(cfg, BoxFuseConfig).merging, BoxProtocol(fusion.protocol))
+    as_now = all((member.labels, member.data) == (fusion.labels, fusion.data) for member in members)
+    of = [weights for member in members for weights in member.of]
+    return as_now and fusion.of == of and fusion.settings["merging"] == merging
 
 
-def is_trained(words: Sequence[str], cfg: DictConfig) -> bool:
+def is_trained(words: Sequence[str], cfg: DictConfig, folder: Path) -> bool:
     if not (Path(cfg.init.run) / RECORD_FILE).is_file():
         return False
-    cfg = cfg.copy()
-    folder = Path(cfg.paths.runs, cfg.data.name, f"{cfg.experiment}{cfg.variant}", f"seed_{cfg.seed}")
-    return run_folder.is_finished(settle_training(cfg, words[1:]), folder, LOCALISER_FILE)
+    return run_folder.is_finished(settle_training(cfg.copy(), words[1:]), folder, LOCALISER_FILE)
 
 
-def is_tested(cfg: DictConfig) -> bool:
-    folder, labels, run = Path(cfg.output), Path(cfg.labels), Path(cfg.run)
-    checkpoint = run / run_folder.CHECKPOINT
-    if not (has_test(folder) and (labels / EVALUATION_FILE).is_file() and checkpoint.is_file()):
+def is_tested(words: Sequence[str], cfg: DictConfig, folder: Path) -> bool:
+    labels, run = Path(cfg.labels), Path(cfg.run)
+    made = (labels / EVALUATION_FILE).is_file() and (run / LOCALISER_FILE).is_file()
+    if not (has_test(folder) and made):
         return False
+    config = settle_evaluation(cfg.copy(), words[1:], BoxEvaluateConfig)
+    output_folder(config, words[1:])  # refuses one by other settings
     test = read_localisation(folder)
-    told = as_member(read_evaluation(labels))
-    return test.of[0]["sha256"] == file_digest(checkpoint) and told.items() <= test.labels.items()
+    (of,) = test.of
+    weights = (of["sha256"], of["classifier"]["sha256"])
+    now = tuple(file_digest(place / run_folder.CHECKPOINT) for place in (run, classifier_of(config)))
+    return weights == now and as_member(read_evaluation(labels)).items() <= test.labels.items()
 
 
 def has_test(folder: Path) -> bool:

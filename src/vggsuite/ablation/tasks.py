@@ -77,7 +77,7 @@ class Task:
             case "evaluate.py":
                 return is_evaluated(self.cfg, self.words)
             case "localise.py":
-                return localising.is_finished(self.words, self.cfg)
+                return localising.is_finished(self.words, self.cfg, Path(self.makes[0]))
             case "transfer.py":
                 return is_transferred(Path(self.makes[0]), Path(self.cfg.paths.runs))
             case _:
@@ -188,14 +188,17 @@ def transfer_task(point: Point, source: str, seed: int, paths: Sequence[str], ov
 
 
 def make_task(script: str, experiment: str, seed: int, own: Sequence[str], overrides: Sequence[str]) -> Task:
-    """The task of an experiment; `overrides` are those of its run."""
+    """The task of an experiment; `overrides` are those of its run, and of the boxes that box regressors learn."""
+    boxes = [word for word in overrides if word.startswith("boxes.")]
+    overrides = [word for word in overrides if word not in boxes]
     if script == "train.py":
         words = [*own, *overrides]
     else:
         setting = "from_overrides" if own[0] == "train" else "overrides"
         told = [f"{setting}={quoted(shlex.join(overrides))}"] if overrides else []
+        boxes = boxes if own[0] in ("train", "evaluate") else []
         passed_on = () if script == "fuse.py" or own[0] == "fuse" else PASSED_ON  # a fusion needs no device
-        words = [*own, *(word for word in overrides if word.startswith(passed_on)), *told]
+        words = [*own, *boxes, *(word for word in overrides if word.startswith(passed_on)), *told]
     with cli.composing():
         if script == "localise.py":
             cfg, folder = compose_command(f"localise_{words[0]}", words[1:])

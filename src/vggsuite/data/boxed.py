@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vggsuite.config import Cut
 from vggsuite.data import views
-from vggsuite.data.boxes import Boxes, areas, clipped, in_view
+from vggsuite.data.boxes import Boxes, areas, clipped, in_view, most_seen
 from vggsuite.data.datasets import CentreCrops, Position, TrainingViews, fill
 from vggsuite.data.module import ImageData
 from vggsuite.data.samples import Samples
@@ -34,8 +34,7 @@ class AimedView:
         for _ in range(MOST_DRAWS):
             view: View = self.draw(width, height)
             edges = in_view(self.edges, view)
-            seen = clipped(edges, *view.size)
-            largest = int(areas(seen).argmax())
+            seen, largest = clipped(edges, *view.size), most_seen(edges, *view.size)
             share = float(areas(seen)[largest] / areas(edges)[largest])
             if share > most:
                 most, best = share, view
@@ -105,6 +104,7 @@ class BoxData(ImageData):
         self.val_boxes = held_out_boxes or boxes
         self.train = self.train.take(np.flatnonzero(boxes.counts(self.train.entries)))
         self.val = self.val.take(np.flatnonzero(self.val_boxes.counts(self.val.entries)))
+        self.check_numbers()
 
     def train_views(self) -> BoxTrainingViews:
         return BoxTrainingViews(self.train_samples(), self.boxes, self.cut, **self.drawing())

@@ -77,6 +77,11 @@ def clipped(edges: np.ndarray, width: float, height: float) -> np.ndarray:
     return np.clip(edges, 0, (width, height, width, height))
 
 
+def most_seen(edges: np.ndarray, width: float, height: float) -> int:
+    """The one of boxes [K, 4] of which an image of this size shows the largest area; the first of equals."""
+    return int(areas(clipped(edges, width, height)).argmax())
+
+
 def areas(edges: np.ndarray) -> np.ndarray:
     """Of boxes [..., 4]: [...]."""
     left, top, right, bottom = np.moveaxis(edges, -1, 0)

@@ -51,12 +51,21 @@ class ImageData(L.LightningDataModule):
         self.train, self.val = images.train, images.val
         if not select_on_test:
             self.train, self.val = split_samples(images.train, config.held_out)
-        if len(self.train) < batch_size:
+        self.check_numbers()
+
+    def check_numbers(self) -> None:
+        """Make sure that there are images enough.
+
+        Raises:
+            UserError: for less than a batch to train on, and for none to select by.
+        """
+        if len(self.train) < self.batch_size:
             raise UserError(
-                f"recipe.batch_size={batch_size} exceeds the {len(self.train)} training images; allowed: up to that."
+                f"recipe.batch_size={self.batch_size} exceeds the {len(self.train)} training images; allowed: up to "
+                "that."
             )
         if not len(self.val):
-            raise UserError(f"data.held_out={config.held_out} leaves no image to select by; raise it.")
+            raise UserError(f"data.held_out={self.config.held_out} leaves no image to select by; raise it.")
 
     def train_views(self) -> Views:
         """One random view of each training image; (RGB shift [N, 3], labels [N]) come with them."""

@@ -3,15 +3,19 @@
 import io
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 import numpy as np
+from tqdm import tqdm
 
 from vggsuite.data.images import image_size, naming_unreadable
 
+HEADER_READERS = 16  # threads: reading a header is waiting for the disk
+HEADERS_AT_A_TIME = 10_000
 OPEN_SHARDS = 128  # in each process; systems allow 256 open files or more
 ADVICE = 2**17  # bytes; of more at a time Linux may take only the beginning
 
@@ -151,6 +155,22 @@ class Samples:
         """
         with naming_unreadable(self.location(index)), self.open(index) as file:
             return image_size(file)
+
+    def sizes(self, indices: Sequence[int], told: str) -> list[tuple[int, int]]:
+        """Width and height of the upright images at `indices`; `told` names a progress bar.
+
+        Raises:
+            UserError: naming an image that cannot be read.
+        """
+        found: list[tuple[int, int]] = []
+        with (
+            ThreadPoolExecutor(HEADER_READERS) as pool,
+            tqdm(total=len(indices), desc=told, unit="image", disable=None) as bar,
+        ):
+            for start in range(0, len(indices), HEADERS_AT_A_TIME):
+                found += pool.map(self.size, indices[start : start + HEADERS_AT_A_TIME])
+                bar.update(len(found) - bar.n)
+        return found
 
     def name(self, index: int) -> str:
         """What the image is called: its path below the data set's root."""

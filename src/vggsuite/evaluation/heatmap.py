@@ -68,9 +68,8 @@ def draw_panel(axes: Axes, subject: Subject, pixels: Tensor, protocol: Protocol,
     the image's own, the posteriors above it are `protocol`'s, with the mirror image's.
     """
     net = subject.net
-    posteriors = predict(net, subject.preprocessing, Posteriors(protocol), pixels, torch.zeros(1, dtype=torch.int64))[
-        0
-    ].cpu()
+    alone = torch.zeros(1, dtype=torch.int64)
+    posteriors = predict(net, subject.preprocessing, Posteriors(protocol), pixels, alone)[0].cpu()
     names = subject.classes or [f"class {index}" for index in range(len(posteriors))]
     shown = index_of(class_name, names) if class_name else int(posteriors.argmax())
     images = subject.preprocessing(pixels).to(DTYPES[protocol.precision])

@@ -5,7 +5,6 @@ import io
 import shutil
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -37,7 +36,6 @@ from vggsuite.results.record import (
     write_evaluation,
 )
 
-HEADER_READERS = 16  # threads: reading a header is waiting for the disk
 SHARDS = "shards"  # the folder of what an unfinished evaluation has so far
 
 
@@ -123,8 +121,7 @@ class Evaluator:
     @cached_property
     def sizes(self) -> list[tuple[int, int]]:
         """Width and height of every image."""
-        with ThreadPoolExecutor(HEADER_READERS) as pool:
-            return list(pool.map(self.images.val.size, range(len(self.images.val))))
+        return self.images.val.sizes(range(len(self.images.val)), "image sizes")
 
     def evaluate(self, protocol: Protocol) -> Evaluation:
         """The record of the evaluation by `protocol`, which is made if there is none yet of these weights and images.

@@ -1,8 +1,9 @@
 """What the settings of an evaluation come to, before torch is imported: a run's own config, and the protocol."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -103,19 +104,12 @@ def check(config: EvaluateConfig) -> None:
             ("shard_size", "1 or more", config.shard_size >= 1),
         ],
     )
-    for key, value in config.trainer.items():
-        if key not in ("accelerator", "devices") and value not in OF_TRAINING.get(key, ()):
-            raise UserError(
-                f"trainer.{key}={value} is for training; an evaluation takes trainer.accelerator and trainer.devices, "
-                "of one machine."
-            )
+    check_forward(config.trainer, config.precision)
     for name in ("run", "weights", "heatmap", "data.root"):
         if attrgetter(name)(config) == "":
             raise UserError(f"{name}= is empty; type {name}=<a path>, or leave it out.")
     if config.heatmap_class and not config.heatmap:
         raise UserError(f"heatmap_class={config.heatmap_class} is for a heat map; type heatmap=<an image> too.")
-    if config.precision == Precision.auto:
-        raise UserError("precision=auto would leave a figure to the machine; allowed: precision=fp32, precision=bf16.")
     if config.protocol not in (Method.dense, Method.both):
         for name, default in (("average", Average.scores), ("ceil_mode", False)):
             if getattr(config, name) != default:
@@ -123,6 +117,22 @@ def check(config: EvaluateConfig) -> None:
                     f"{name}={getattr(config, name)} changes nothing with protocol={config.protocol}, which has no map "
                     "of scores; allowed with protocol=dense and protocol=both."
                 )
+
+
+def check_forward(trainer: Mapping[str, Any], precision: Precision) -> None:
+    """Check what forward passes are asked to be made by.
+
+    Raises:
+        UserError: for settings of training, and where the precision would be left to the machine.
+    """
+    for key, value in trainer.items():
+        if key not in ("accelerator", "devices") and value not in OF_TRAINING.get(key, ()):
+            raise UserError(
+                f"trainer.{key}={value} is for training; an evaluation takes trainer.accelerator and trainer.devices, "
+                "of one machine."
+            )
+    if precision == Precision.auto:
+        raise UserError("precision=auto would leave a figure to the machine; allowed: precision=fp32, precision=bf16.")
 
 
 def protocol_of(config: EvaluateConfig) -> Protocol:

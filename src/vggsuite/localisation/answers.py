@@ -5,18 +5,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from tqdm import tqdm
 
-from vggsuite.errors import UserError, first_line
 from vggsuite.files import save_arrays
 from vggsuite.localisation.candidates import Candidates
 from vggsuite.localisation.images import BoxedImages
 from vggsuite.localisation.merging import Merged, merge
 from vggsuite.localisation.metrics import box_errors, largest_overlaps, wrong_images
-from vggsuite.results.localisation_records import BOXES_FILE
+from vggsuite.results.localisation_records import BOXES_FILE, open_boxes
 
 
 @dataclass(frozen=True)
@@ -67,13 +65,8 @@ def load_answers(folder: Path) -> Answers:
     Raises:
         UserError: where it is missing or damaged.
     """
-    try:
-        with np.load(folder / BOXES_FILE) as arrays:
-            return Answers(**{field.name: arrays[field.name] for field in fields(Answers)})
-    except (OSError, EOFError, KeyError, ValueError, BadZipFile) as error:
-        raise UserError(
-            f"{folder / BOXES_FILE} cannot be read ({first_line(error)}); repeat the test that made it with rerun=true."
-        ) from error
+    with open_boxes(folder) as arrays:
+        return Answers(**{field.name: arrays[field.name] for field in fields(Answers)})
 
 
 def save_answers(found: Answers, folder: Path) -> None:

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from vggsuite import cli
 from vggsuite.composing import to_config
 from vggsuite.localisation.config import BoxEvaluateConfig, BoxFuseConfig, ShowConfig
-from vggsuite.localisation.settings import check_test, settle_evaluation, settle_training
+from vggsuite.localisation.settings import check_test, refuse_idle, settle_evaluation, settle_training
 from vggsuite.results.localisation_records import LOCALISER_FILE
 from vggsuite.results.run_folder import is_finished
 from vggsuite.results.summary import localisation_summary
@@ -57,7 +57,9 @@ def fuse(cfg: DictConfig) -> None:
 
 def show(cfg: DictConfig) -> None:
     """Draw boxes on pictures."""
-    config = settle_evaluation(cfg, HydraConfig.get().overrides.task, ShowConfig)
+    typed = HydraConfig.get().overrides.task
+    refuse_idle(typed, "labels=", "split=", "rerun=", "batch_size=", "shard_size=", "seed=", state="show")
+    config = settle_evaluation(cfg, typed, ShowConfig)
     assert isinstance(config, ShowConfig)
     from vggsuite.localisation.pictures import draw
 
@@ -73,7 +75,7 @@ def words_of(words: Sequence[str]) -> list[str]:
     """A command line in Hydra's words: the command as the name of its config file, and `from=` as `init.run=`. Ends the
     process where no command is named."""
     names = [name.removeprefix("localise_") for name in COMMANDS]
-    if words and words[0].startswith(CONFIG_NAME):
+    if words and words[0].removeprefix(f"{CONFIG_NAME}=") in COMMANDS:
         return list(words)
     if not words or words[0] not in names:
         asked = bool(words) and words[0] in ("--help", "-h")

@@ -49,6 +49,7 @@ class BoxTestConfig(OnRunsConfig):
     data: DataConfig = field(default_factory=DataConfig)
     labels: str | None = None
     merging: MergingConfig = field(default_factory=MergingConfig)
+    output: str | None = None
     rerun: bool = False
     experiment: str | None = None
     seed: int = 0
@@ -71,7 +72,6 @@ class BoxEvaluateConfig(BoxTestConfig):
     precision: Precision = Precision.fp32
     batch_size: int = 64
     shard_size: int = 1000
-    output: str | None = None
 
 
 @dataclass
@@ -79,7 +79,6 @@ class BoxFuseConfig(BoxTestConfig):
     """The root of `conf/localise_fuse.yaml`."""
 
     members: list[str] = field(default_factory=list)
-    output: str | None = None
 
 
 @dataclass

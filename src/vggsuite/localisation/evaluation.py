@@ -14,13 +14,12 @@ import torch
 from vggsuite.config import PROJECT_ROOT
 from vggsuite.data.datasets import WholeImages
 from vggsuite.data.find import find_images
-from vggsuite.data.layouts import ImageSet
 from vggsuite.data.preprocessing import Preprocessing
 from vggsuite.devices import check_devices, chosen_workers, torch_devices
 from vggsuite.errors import UserError
 from vggsuite.evaluation import inference
 from vggsuite.evaluation.run import Subject
-from vggsuite.evaluation.subject import check_classes, subject_of_run
+from vggsuite.evaluation.subject import subject_of_run
 from vggsuite.files import exclusive
 from vggsuite.localisation.answers import Answers, answers, metrics_of, save_answers
 from vggsuite.localisation.candidates import (
@@ -35,7 +34,7 @@ from vggsuite.localisation.candidates import (
     save_candidates,
 )
 from vggsuite.localisation.config import BoxEvaluateConfig, BoxProtocol, TestSplit
-from vggsuite.localisation.images import BoxedImages, Guesses, guesses_of, with_boxes
+from vggsuite.localisation.images import BoxedImages, Guesses, guesses_of, read_boxed
 from vggsuite.localisation.regressor import Regressor, load_regressor
 from vggsuite.localisation.settings import classifier_of, merging_of, name_of_test, output_folder, test_scales
 from vggsuite.naming import repeat_command
@@ -64,7 +63,8 @@ def evaluate(config: BoxEvaluateConfig, typed: Sequence[str]) -> Localisation:
         UserError: for what the user can mend.
     """
     check_devices(config.trainer)
-    regressor, boxed = find_subject(config)
+    regressor = find_regressor(config)
+    boxed = find_boxed(config, regressor)
     make = GroundTruth if config.protocol == BoxProtocol.ground_truth else Places
     command = repeat_command("localise.py", ["evaluate", *typed])
     return finished(make(config, regressor, boxed), output_folder(config, typed), command)
@@ -94,25 +94,24 @@ def finished(test: "GroundTruth | Places", folder: Path, command: str) -> Locali
     return record
 
 
-def find_subject(config: BoxEvaluateConfig) -> tuple[Regressor, BoxedImages]:
-    """The box regressor that `config` names, and the images that it is tested on.
+def find_regressor(config: BoxEvaluateConfig) -> Regressor:
+    """The box regressor that `config` names; raises as `load_regressor`."""
+    return load_regressor(Path(config.run), config.model, config.data)
+
+
+def find_boxed(config: BoxEvaluateConfig, regressor: Regressor) -> BoxedImages:
+    """The images that a box regressor is tested on.
 
     Raises:
-        UserError: for what is not there, or does not go together.
+        UserError: where there are none, and where they are of other classes than the regressor knows.
     """
-    regressor = load_regressor(Path(config.run), config.model, config.data)
     images = find_images(config.data, val_only=config.split == TestSplit.val)
-    require_same_classes(regressor.subject, images, config.data.name)
-    return regressor, with_boxes(images, config.data, config.boxes, config.split)
-
-
-def require_same_classes(subject: Subject, images: ImageSet, data: str) -> None:
-    """Make sure that a box regressor's classes are those of the images."""
-    if list(subject.classes or []) != images.classes:
+    if list(regressor.subject.classes or []) != images.classes:
         raise UserError(
-            f"{subject.name} was trained on other classes than data={data} has; type the data set that it was trained "
-            "on (data=... data.root=...)."
+            f"{regressor.subject.name} was trained on other classes than data={config.data.name} has; type the data "
+            "set that it was trained on (data=... data.root=...)."
         )
+    return read_boxed(images, config.data, config.boxes, config.split)
 
 
 class GroundTruth:
@@ -144,7 +143,7 @@ class Places:
     def __init__(self, config: BoxEvaluateConfig, regressor: Regressor, boxed: BoxedImages) -> None:
         self.config, self.regressor, self.boxed = config, regressor, boxed
         self.scales = test_scales(config)
-        self.classifier = classifier_subject(config, regressor, boxed)
+        self.classifier = classifier_subject(config, regressor)
         self.guesses = find_guesses(config, self.classifier, boxed)
         self.identity: dict[str, Any] = {
             "of": [regressor.subject.of | {"scales": self.scales, "classifier": self.classifier.of}],
@@ -180,7 +179,7 @@ def with_right_class(guesses: Guesses, boxed: BoxedImages) -> np.ndarray:
     return np.concatenate([guesses.classes, boxed.labels[:, None]], axis=1)
 
 
-def classifier_subject(config: BoxEvaluateConfig, regressor: Regressor, boxed: BoxedImages) -> Subject:
+def classifier_subject(config: BoxEvaluateConfig, regressor: Regressor) -> Subject:
     """The classification net that rates boxes, at the same places.
 
     Raises:
@@ -191,7 +190,8 @@ def classifier_subject(config: BoxEvaluateConfig, regressor: Regressor, boxed: B
     preprocessing = Preprocessing(record.data["mean"], record.data["std"])
     factors = {name: value for name, value in record.model.items() if name != "parameters"}
     subject = subject_of_run(folder, factors, crop=record.data["crop"], preprocessing=preprocessing)
-    check_classes(subject, boxed.images, config.data.name)
+    if subject.classes != regressor.subject.classes:
+        raise UserError(f"classifier={folder} knows other classes than {config.run}; name a net of the same classes.")
     ours, theirs = regressor.subject.net, subject.net
     if (ours.crop, ours.stride) != (theirs.crop, theirs.stride):
         raise UserError(
@@ -220,6 +220,7 @@ def computed(
     what = {
         "of": subject.of,
         "images": boxed.told,
+        "computed": [type(forward).__name__, forward.side, getattr(forward, "crops", False)],
         "classes": hashlib.sha256(classes.tobytes()).hexdigest(),
         "precision": str(forward.precision),
         "commit": git("rev-parse", "HEAD", root=PROJECT_ROOT),

@@ -11,7 +11,7 @@ from vggsuite.errors import UserError
 from vggsuite.files import exclusive
 from vggsuite.localisation.answers import answered, load_answers, metrics_of, save_answers
 from vggsuite.localisation.candidates import joined, load_candidates
-from vggsuite.localisation.config import BoxFuseConfig, BoxProtocol
+from vggsuite.localisation.config import BoxFuseConfig, BoxProtocol, TestSplit
 from vggsuite.localisation.settings import free_output, merging_of, name_of_test
 from vggsuite.naming import repeat_command
 from vggsuite.results.environment import environment
@@ -106,9 +106,11 @@ def find_members(config: BoxFuseConfig) -> dict[Path, Localisation]:
 
 def fusion_folder(config: BoxFuseConfig, members: dict[Path, Localisation]) -> Path:
     """Where the fusion lies: `config.output`, or a folder named after the members."""
+    first = next(iter(members.values()))
     if config.output is not None:
-        return free_output(config.output)
+        protocol, split = BoxProtocol(first.protocol), TestSplit(first.data["split"])
+        scales = [weights["scales"] for member in members.values() for weights in member.of]
+        return free_output(config, config.output, protocol, scales, split)
     names = "\n".join(member.name for member in members.values())
-    data = next(iter(members.values())).data["name"]
     digest = hashlib.sha256(names.encode()).hexdigest()[:12]
-    return Path(config.paths.runs) / data / "localisations" / f"{len(members)}_nets-{digest}"
+    return Path(config.paths.runs) / first.data["name"] / "localisations" / f"{len(members)}_nets-{digest}"

@@ -1,7 +1,6 @@
 """The images that box regressors are tested on, and the classes that are guessed of them."""
 
 import hashlib
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vggsuite.config import BoxesConfig, DataConfig
-from vggsuite.data.annotations import HEADER_READERS, read_boxes
+from vggsuite.data.annotations import BoxesOfSplit, read_boxes
 from vggsuite.data.boxes import Boxes
 from vggsuite.data.layouts import ImageSet, split_samples
 from vggsuite.data.samples import Samples
@@ -45,8 +44,7 @@ class BoxedImages:
     @cached_property
     def sizes(self) -> list[tuple[int, int]]:
         """Width and height of every image."""
-        with ThreadPoolExecutor(HEADER_READERS) as pool:
-            return list(pool.map(self.samples.size, range(len(self.samples))))
+        return self.samples.sizes(range(len(self.samples)), "image sizes")
 
     @property
     def labels(self) -> np.ndarray:
@@ -61,9 +59,10 @@ class BoxedImages:
     @cached_property
     def told(self) -> dict[str, Any]:
         """What a record says of them."""
+        images, val = self.images, self.split == TestSplit.val
         return {
             "name": self.data.name,
-            "fingerprint": self.images.fingerprint(),
+            "fingerprint": images.fingerprint() if val else images.train_fingerprint(),
             "num_classes": len(self.images.classes),
             "split": str(self.split),
             "decoder": str(self.data.decoder),
@@ -72,17 +71,19 @@ class BoxedImages:
         }
 
 
-def with_boxes(images: ImageSet, data: DataConfig, boxes: BoxesConfig, split: TestSplit = TestSplit.val) -> BoxedImages:
-    """Those of the validation images, or of the training images held out, that have boxes.
+def read_boxed(images: ImageSet, data: DataConfig, boxes: BoxesConfig, split: TestSplit) -> BoxedImages:
+    """Those of the validation images, or of the training images held out, that have boxes; raises as `boxed_images`."""
+    found = read_boxes(images, "val" if split == TestSplit.val else "train", boxes)
+    return boxed_images(images, data, found, split)
+
+
+def boxed_images(images: ImageSet, data: DataConfig, found: BoxesOfSplit, split: TestSplit) -> BoxedImages:
+    """Those of the images of `split` for which boxes were `found`.
 
     Raises:
         UserError: where there are none.
     """
-    if split == TestSplit.val:
-        found, samples = read_boxes(images.root, "val", images.val, images.classes, boxes), images.val
-    else:
-        found = read_boxes(images.root, "train", images.train, images.classes, boxes)
-        _, samples = split_samples(images.train, data.held_out)
+    samples = images.val if split == TestSplit.val else split_samples(images.train, data.held_out)[1]
     samples = samples.take(np.flatnonzero(found.boxes.counts(samples.entries)))
     if not len(samples):
         raise UserError(f"data.root={images.root} has no {split} image with a box; take another data set.")

@@ -12,8 +12,8 @@ from numba import njit
 
 from vggsuite.localisation.config import Averaging, Match
 
-NUMBERS = {match: number for number, match in enumerate(Match)}  # by which compiled code knows them
-DIOU, IOU, OVERFEAT = (NUMBERS[match] for match in (Match.diou, Match.iou, Match.overfeat))
+DIOU, IOU, OVERFEAT = 0, 1, 2  # match scores, as compiled code, which may be kept from before, knows them
+NUMBERS = {Match.diou: DIOU, Match.iou: IOU, Match.overfeat: OVERFEAT}
 
 
 class Merged(NamedTuple):
@@ -59,8 +59,9 @@ def merge(
 def merge_in_place(boxes: np.ndarray, threshold: float, match: int, weighted: bool) -> np.ndarray:
     """Merge boxes [N, 4]; return in whose place each is, int64 [N].
 
-    Every box knows its best partner among the later ones, so that a step takes time in proportion to the number of
-    boxes, and all of them together to its square, where comparing all pairs in each would take its cube.
+    Every box knows its best partner among the later ones, and looks for another only when that is merged or gone. So a
+    step takes, as a rule, time in proportion to the number of boxes, and all of them together to its square, where
+    comparing all pairs in each would take its cube. (Where one box stays the partner of most others, it does, too.)
     """
     count = len(boxes)
     groups, weights, alive = np.arange(count), np.ones(count), np.ones(count, dtype=np.bool_)

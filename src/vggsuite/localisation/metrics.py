@@ -8,7 +8,7 @@ from scipy.stats import binomtest
 
 from vggsuite.data.boxes import overlaps
 
-CORRECT = 0.5
+CORRECT = 0.5  # a box is right when its intersection over union with a true one exceeds this (ILSVRC)
 CONFIDENCE = 0.95  # of every error's interval
 
 

@@ -24,7 +24,7 @@ from vggsuite.evaluation.run import Subject
 from vggsuite.localisation.answers import best_box, merged_boxes
 from vggsuite.localisation.candidates import Candidates, OfClasses, PlacesBoxes, PlacesPosteriors, candidates_of, joined
 from vggsuite.localisation.config import BoxProtocol, ShowConfig
-from vggsuite.localisation.evaluation import classifier_subject, find_subject
+from vggsuite.localisation.evaluation import classifier_subject, find_boxed, find_regressor
 from vggsuite.localisation.images import BoxedImages
 from vggsuite.localisation.metrics import largest_overlaps
 from vggsuite.localisation.regressor import Regressor
@@ -62,9 +62,11 @@ def draw(config: ShowConfig) -> Path:
     if config.precision != Precision.fp32:
         raise UserError(f"precision={config.precision} is for tests of many images; show draws precision=fp32.")
     check_devices(config.trainer)
-    regressor, boxed = find_subject(config)
+    regressor = find_regressor(config)
+    asked = config.image if isinstance(config.image, list) else [config.image]
+    boxed = find_boxed(config, regressor) if any(is_of_data(image, config) for image in asked) else None
     pictures = find_pictures(config.image, boxed)
-    classifier = classifier_subject(config, regressor, boxed)
+    classifier = classifier_subject(config, regressor)
     columns = min(COLUMNS, len(pictures))
     rows = -(-len(pictures) // columns)
     figure = Figure(figsize=(INCHES * columns, INCHES * rows + 0.4), layout="constrained")
@@ -72,7 +74,7 @@ def draw(config: ShowConfig) -> Path:
     for axes in panels:
         axes.set_axis_off()
     for axes, picture in zip(panels, pictures, strict=False):
-        draw_panel(axes, picture, config, regressor, classifier, boxed.images.classes)
+        draw_panel(axes, picture, config, regressor, classifier)
     figure.legend(handles=legend(), loc="outside lower center", ncols=4, frameon=False)
     file = Path(config.output) if config.output else picture_file(regressor.subject.folder, config, pictures)
     try:
@@ -96,14 +98,21 @@ def picture_file(folder: Path, config: ShowConfig, pictures: Sequence[Picture]) 
     return folder / "pictures" / f"{'-'.join(['boxes', *map(str, test_scales(config)), told])}.png"
 
 
-def find_pictures(asked: object, boxed: BoxedImages) -> list[Picture]:
-    """The images that are asked for: files, names of test images, or a number of these, evenly spread.
+def is_of_data(image: object, config: ShowConfig) -> bool:
+    """Whether an image that is asked for is, or may be, of the data set, whose boxes are then drawn, too."""
+    file = Path(str(image))
+    return not file.is_file() or file.resolve().is_relative_to(Path(config.data.root).expanduser().resolve())
+
+
+def find_pictures(asked: object, boxed: BoxedImages | None) -> list[Picture]:
+    """The images that are asked for: files, names of test images, or a number of these, evenly spread; `boxed` are the
+    test images, None where none is asked for.
 
     Raises:
         UserError: for anything else.
     """
-    names = [PurePath(name).stem for name in boxed.samples.names()]
-    if isinstance(asked, int) and not isinstance(asked, bool):
+    names = [PurePath(name).stem for name in boxed.samples.names()] if boxed else []
+    if boxed and isinstance(asked, int) and not isinstance(asked, bool):
         if not 1 <= asked <= min(MOST_IMAGES, len(names)):
             raise UserError(f"image={asked} is no number of test images; allowed: 1 to {min(MOST_IMAGES, len(names))}.")
         places = np.linspace(0, len(names) - 1, asked).round().astype(int)
@@ -112,18 +121,23 @@ def find_pictures(asked: object, boxed: BoxedImages) -> list[Picture]:
     for each in asked if isinstance(asked, list) else [asked]:
         file = Path(str(each))
         known = names.index(file.stem) if file.stem in names else None
-        if known is not None and (not file.is_file() or file.samefile(boxed.samples.location(known))):
+        if boxed and known is not None and is_location(file, boxed.samples.location(known)):
             found.append(test_picture(known, boxed))
         elif file.is_file():
             found.append(Picture(str(file.absolute()), read_image(file)))
         else:
             raise UserError(
-                f"image={each} is neither a file nor a test image with boxes (as {names[0]}); type image=<file>, or "
+                f"image={each} is neither a file nor a test image with boxes; type image=<file>, or "
                 "image=8 for eight of them."
             )
     if not 1 <= len(found) <= MOST_IMAGES:
         raise UserError(f"image={asked} is {len(found)} images; allowed: 1 to {MOST_IMAGES}.")
     return found
+
+
+def is_location(file: Path, location: str) -> bool:
+    """Whether what was typed is the test image there: its name alone, or its file."""
+    return not file.is_file() or (Path(location).is_file() and file.samefile(location))
 
 
 def test_picture(index: int, boxed: BoxedImages) -> Picture:
@@ -135,10 +149,10 @@ def test_picture(index: int, boxed: BoxedImages) -> Picture:
 
 
 @torch.inference_mode()
-def draw_panel(
-    axes: Axes, picture: Picture, config: ShowConfig, regressor: Regressor, classifier: Subject, classes: Sequence[str]
-) -> None:
+def draw_panel(axes: Axes, picture: Picture, config: ShowConfig, regressor: Regressor, classifier: Subject) -> None:
     """Draw one picture, with the boxes of the best class by the classification net."""
+    classes = regressor.subject.classes
+    assert classes
     best, posterior = best_class(classifier, picture, config)
     candidates = joined(
         [candidates_at(side, best, picture, config, regressor, classifier) for side in test_scales(config)]

@@ -2,7 +2,7 @@
 
 import torch
 from torch import Tensor
-from torchvision.ops import box_convert, box_iou
+from torchvision.ops import box_area, box_convert
 
 COORDINATES = 4  # centre x, centre y, width, height
 
@@ -37,5 +37,8 @@ def euclidean_loss(outputs: Tensor, targets: Tensor) -> Tensor:
 def best_overlaps(edges: Tensor, truth: Tensor) -> Tensor:
     """Of boxes [N, 4], each one's largest intersection over union with one of the right boxes [N, K, 4] of its image,
     which are not numbers where there are fewer: [N]."""
-    each = [box_iou(box[None], own[own.isfinite().all(dim=1)]) for box, own in zip(edges, truth, strict=True)]
-    return torch.stack([overlap.max() for overlap in each])
+    known = truth.nan_to_num()  # a box without an area overlaps none
+    low, high = torch.maximum(edges[:, None, :2], known[..., :2]), torch.minimum(edges[:, None, 2:], known[..., 2:])
+    shared = (high - low).clamp(min=0).prod(dim=-1)
+    union = box_area(edges)[:, None] + box_area(known.flatten(0, 1)).view_as(shared) - shared
+    return (shared / union.clamp(min=torch.finfo(union.dtype).tiny)).amax(dim=1)

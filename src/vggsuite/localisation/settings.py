@@ -11,27 +11,29 @@ from omegaconf import DictConfig, OmegaConf
 
 from vggsuite.checks import data_ranges, require_ranges, validate
 from vggsuite.composing import to_config
-from vggsuite.config import Layers
+from vggsuite.config import Layers, Selection
 from vggsuite.data.scale import parse_scale, parse_test_scales
 from vggsuite.errors import UserError
-from vggsuite.evaluation.settings import PLACE, adopt_run
+from vggsuite.evaluation.settings import PLACE, adopt_run, check_forward
+from vggsuite.files import file_digest
 from vggsuite.localisation.config import (
     BoxEvaluateConfig,
     BoxProtocol,
     BoxTestConfig,
     LocaliserConfig,
+    Match,
     MergingConfig,
     TestSplit,
 )
 from vggsuite.localisation.naming import FREEZE
-from vggsuite.results.localisation_records import LOCALISATION_FILE, LOCALISER_FILE, read_localiser
-from vggsuite.results.run_folder import CONFIG_FILE, require_finished
+from vggsuite.results.localisation_records import LOCALISATION_FILE, LOCALISER_FILE, read_localisation, read_localiser
+from vggsuite.results.run_folder import CHECKPOINT, CONFIG_FILE, require_finished
 
 # The largest match score (DIoU) of boxes that are merged: chosen on held-out digits (docs/localisation.md).
 THRESHOLDS = {BoxProtocol.dense: 0.9, BoxProtocol.crops: 0.5}
 # Settings that tell a test from others of its protocol and scales.
 OF_NAME = ("labels=", "classifier=", "merging.", "precision=", "boxes.", "data=", "data.name=", "data.val_fraction=")
-OF_TRAINING = ("scale", "flip", "colour_std", "held_out", "shuffle_window")  # of data, that a training may change
+OF_TRAINING = ("flip", "colour_std", "held_out", "shuffle_window")  # of data, that a training may change
 
 
 def settle_training(cfg: DictConfig, typed: Sequence[str]) -> LocaliserConfig:
@@ -112,8 +114,10 @@ def settle_evaluation(cfg: DictConfig, typed: Sequence[str], kind: type[BoxEvalu
     folder = Path(cfg.run)
     require_finished(folder, "run", "python src/localise.py train ...", record_file=LOCALISER_FILE)
     adopt_run(cfg, typed, folder)
+    adopt_boxes(cfg, typed, folder)
     config = to_config(cfg, kind)
     check_test(config)
+    check_forward(config.trainer, config.precision)
     require_ranges(
         config,
         [
@@ -126,11 +130,30 @@ def settle_evaluation(cfg: DictConfig, typed: Sequence[str], kind: type[BoxEvalu
         refuse_idle(typed, "labels=", "classifier=", "merging.", state="protocol=ground_truth")
     if config.split == TestSplit.held_out:
         refuse_idle(typed, "labels=", state="split=held_out")
+        refuse_trained_on(folder)
     return config
 
 
+def adopt_boxes(cfg: DictConfig, typed: Sequence[str], folder: Path) -> None:
+    """Put into `cfg` where the run in `folder` had its boxes from, and what it did with faulty ones, unless that was
+    typed."""
+    saved = OmegaConf.load(folder / CONFIG_FILE)
+    for name in ("root", "faulty"):
+        if not any(word.lstrip("+~").startswith(f"boxes.{name}=") for word in typed):
+            OmegaConf.update(cfg, f"boxes.{name}", OmegaConf.select(saved, f"boxes.{name}"))
+
+
+def refuse_trained_on(folder: Path) -> None:
+    """Refuse to test a run on a held-out slice that it did not hold out."""
+    if read_localiser(folder).selection["by"] == Selection.paper:
+        raise UserError(
+            f"split=held_out is of images that {folder} was trained on, as recipe.selection=paper has it; test it on "
+            "split=val."
+        )
+
+
 def refuse_idle(typed: Sequence[str], *names: str, state: str) -> None:
-    """Refuse what was typed and changes nothing in this state, where one box of the right class is tested."""
+    """Refuse what was typed and changes nothing in this state."""
     for word in typed:
         if word.lstrip("+~").startswith(names):
             raise UserError(f"{word} changes nothing with {state}; leave one of them out.")
@@ -141,6 +164,13 @@ def check_test(config: BoxTestConfig) -> None:
     threshold = config.merging.threshold
     fine = threshold is None or 0 <= threshold < math.inf
     require_ranges(config, [("merging.threshold", "a number from 0 on, or null", fine)])
+    if threshold is None and config.merging.match != Match.diou:
+        raise UserError(
+            f"merging.match={config.merging.match} has no usual threshold; type merging.threshold=<the largest match "
+            "score of boxes that are merged> too."
+        )
+    if config.output == "":
+        raise UserError("output= is empty; type output=<a path>, or leave it out.")
 
 
 def test_scales(config: BoxEvaluateConfig) -> list[int]:
@@ -151,6 +181,11 @@ def test_scales(config: BoxEvaluateConfig) -> list[int]:
     """
     crop = config.data.crop
     train = parse_scale(config.data.scale, crop)
+    if config.scales == "two" and train.low < train.high:
+        raise UserError(
+            f"scales=two is S - 32 and S of a fixed S, and this net was trained at S from {train.low} to {train.high}; "
+            "type scales=single, multi, or pixels."
+        )
     asked = train.several(crop)[:2] if config.scales == "two" else config.scales
     scales = parse_test_scales(asked, train, crop)
     if config.protocol == BoxProtocol.ground_truth and len(scales) > 1:
@@ -163,7 +198,7 @@ def test_scales(config: BoxEvaluateConfig) -> list[int]:
 
 def merging_of(config: MergingConfig, protocol: BoxProtocol) -> dict[str, Any]:
     """How boxes are merged, in the words of `vggsuite.localisation.merging.merge`, which are also a record's."""
-    threshold = THRESHOLDS[protocol] if config.threshold is None else config.threshold
+    threshold = THRESHOLDS.get(protocol) if config.threshold is None else config.threshold
     return {"threshold": threshold, "match": str(config.match), "averaging": str(config.averaging)}
 
 
@@ -184,14 +219,39 @@ def output_folder(config: BoxEvaluateConfig, typed: Sequence[str]) -> Path:
         digest = f"-{sha256(shlex.join(told).encode()).hexdigest()[:8]}" if told else ""
         words = [config.protocol, *map(str, test_scales(config)), *(["held_out"] if config.split != "val" else [])]
         return Path(config.run) / "localisations" / f"{'-'.join(words)}{digest}"
-    return free_output(config.output)
+    return free_output(config, config.output, config.protocol, [test_scales(config)], config.split)
 
 
-def free_output(output: str) -> Path:
-    """The folder of a test that is named by hand."""
+def free_output(
+    config: BoxTestConfig,
+    output: str,
+    protocol: BoxProtocol,
+    scales: Sequence[Sequence[int]],
+    split: TestSplit,
+) -> Path:
+    """The folder of a test that is named by hand.
+
+    Raises:
+        UserError: for one that holds something else than this test.
+    """
     folder = Path(output)
-    if folder.is_dir() and any(folder.glob("*.json")) and not (folder / LOCALISATION_FILE).is_file():
-        raise UserError(f"output={folder} holds something else than a test of boxes; name another.")
+    if not (folder / LOCALISATION_FILE).is_file():
+        if folder.is_dir() and any(folder.glob("*.json")):
+            raise UserError(f"output={folder} holds something else than a test of boxes; name another.")
+        return folder
+    there = read_localisation(folder)
+    asked = [str(protocol), str(split), list(map(list, scales)), merging_of(config.merging, protocol)]
+    found = [
+        there.protocol,
+        there.data["split"],
+        [weights["scales"] for weights in there.of],
+        there.settings.get("merging", asked[-1]),
+    ]
+    if found != asked and not config.rerun:
+        raise UserError(
+            f"output={folder} holds a test by other settings ({there.command}), which this one would replace; name "
+            "another, or type rerun=true."
+        )
     return folder
 
 
@@ -210,4 +270,9 @@ def classifier_of(config: BoxEvaluateConfig) -> Path:
     if not folder.is_dir():
         folder = Path(config.paths.runs) / record.init["run"]
     require_finished(folder, "classifier")
+    if file_digest(folder / CHECKPOINT) != record.init["sha256"]:
+        raise UserError(
+            f"{folder} was repeated since {config.run} began as it; repeat that too (rerun=true), or type "
+            f"classifier={folder} to have it rate boxes as it is now."
+        )
     return folder

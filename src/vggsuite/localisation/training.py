@@ -1,6 +1,5 @@
 """Training for localisation (appendix A): a classification net whose last layer regresses boxes."""
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,18 +9,25 @@ import numpy as np
 import torch
 
 from vggsuite.config import Selection
-from vggsuite.data.annotations import HEADER_READERS, BoxesOfSplit, read_boxes
+from vggsuite.data.annotations import BoxesOfSplit, read_boxes
 from vggsuite.data.boxed import BoxData
-from vggsuite.data.boxes import areas, clipped, in_view
+from vggsuite.data.boxes import in_view, most_seen
 from vggsuite.data.find import find_images
 from vggsuite.data.layouts import ImageSet
 from vggsuite.data.module import ImageData
 from vggsuite.data.preprocessing import Preprocessing
 from vggsuite.data.views import centre_view
 from vggsuite.evaluation.run import Subject
-from vggsuite.localisation.config import BoxEvaluateConfig, BoxProtocol, LocaliserConfig, MergingConfig, Regression
+from vggsuite.localisation.config import (
+    BoxEvaluateConfig,
+    BoxProtocol,
+    LocaliserConfig,
+    MergingConfig,
+    Regression,
+    TestSplit,
+)
 from vggsuite.localisation.evaluation import GroundTruth, finished
-from vggsuite.localisation.images import with_boxes
+from vggsuite.localisation.images import BoxedImages, boxed_images
 from vggsuite.localisation.module import BoxRegression
 from vggsuite.localisation.regression import COORDINATES, encoded
 from vggsuite.localisation.regressor import Regressor
@@ -50,17 +56,18 @@ class Localising:
 
     @cached_property
     def boxes(self) -> dict[str, BoxesOfSplit]:
-        """The boxes of either split; those of the validation images are looked at first only to find faults early."""
-        splits = {"train": self.images.train, "val": self.images.val}
-        return {
-            split: read_boxes(self.images.root, split, samples, self.images.classes, self.config.boxes)
-            for split, samples in splits.items()
-        }
+        """The boxes of either split."""
+        return {split: read_boxes(self.images, split, self.config.boxes) for split in ("train", "val")}
+
+    @cached_property
+    def tested(self) -> BoxedImages:
+        """The images of the test that ends the training."""
+        return boxed_images(self.images, self.config.data, self.boxes["val"], TestSplit.val)
 
     def make_data(self) -> BoxData:
         config = self.config
         of_test = config.recipe.selection == Selection.paper
-        return BoxData(
+        data = BoxData(
             self.images,
             config.data,
             boxes=self.boxes["train"].boxes,
@@ -68,6 +75,8 @@ class Localising:
             held_out_boxes=self.boxes["val"].boxes if of_test else None,
             **data_settings(config),
         )
+        assert len(self.tested.samples)  # else it says so, before the training
+        return data
 
     def num_outputs(self, data: ImageData) -> int:
         return COORDINATES * (len(data.images.classes) if self.config.regression == Regression.pcr else 1)
@@ -81,10 +90,15 @@ class Localising:
         mean_box = mean_target(data)
         command = repeat_command("localise.py", ["train", *config.overrides])
         test = self.test(run, net, mean_box)
-        localisation = finished(test, output_folder(test.config, []), command)
+        folder = output_folder(test.config, [])
+        localisation = finished(test, folder, command)
         return Localiser(
             **record_fields(run, net, fitted, command=command),
-            test={"protocol": localisation.protocol, "scales": localisation.of[0]["scales"]},
+            test={
+                "protocol": localisation.protocol,
+                "scales": localisation.of[0]["scales"],
+                "folder": folder.relative_to(run.folder).as_posix(),
+            },
             metrics=localisation.metrics,
             regression=str(config.regression),
             finetune=str(config.finetune),
@@ -117,7 +131,7 @@ class Localising:
             paths=config.paths,
             variant=config.variant,
         )
-        return GroundTruth(settings, Regressor(subject, mean_box), with_boxes(self.images, config.data, config.boxes))
+        return GroundTruth(settings, Regressor(subject, mean_box), self.tested)
 
     def summary(self, record: Record) -> str:
         metrics = record.metrics
@@ -130,11 +144,10 @@ class Localising:
 def mean_target(data: BoxData) -> list[float]:
     """The mean of the training boxes, of each image that of which the centre crop shows most, as nets regress it."""
     side, crop = data.scale.middle, data.config.crop
-    with ThreadPoolExecutor(HEADER_READERS) as pool:
-        sizes = list(pool.map(data.train.size, range(len(data.train))))
+    sizes = data.train.sizes(range(len(data.train)), "image sizes")
     targets = []
     for entry, size in zip(data.train.entries, sizes, strict=True):
         edges = in_view(data.boxes.of(entry), centre_view(*size, side, crop))
-        targets.append(edges[areas(clipped(edges, crop, crop)).argmax()])
+        targets.append(edges[most_seen(edges, crop, crop)])
     mean = encoded(torch.from_numpy(np.array(targets)), crop).mean(dim=0)
     return [float(value) for value in mean]

@@ -1,10 +1,11 @@
 """The figures of Tables 8, 9 and 10 (appendix A): which experiments there are, and the tests of those that exist."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vggsuite.errors import UserError
 from vggsuite.results.localisation_records import (
     LOCALISATION_FILE,
     LOCALISER_FILE,
@@ -35,7 +36,11 @@ Localisations = Mapping[str, Mapping[int, Found]]  # by experiment and seed
 
 
 def collect_localisations(runs: Path, *, data: str, variant: str) -> Localisations:
-    """The tests below `runs` that the tables show, of one data set and one variant of the classification runs."""
+    """The tests below `runs` that the tables show, of one data set and one variant of the classification runs.
+
+    Raises:
+        UserError: where they are of different images.
+    """
     found: dict[str, dict[int, Found]] = {}
     for experiment in (*TRAINED, *TESTED):
         for place in sorted((runs / data / f"{experiment}{variant}").glob("seed_*")):
@@ -43,12 +48,23 @@ def collect_localisations(runs: Path, *, data: str, variant: str) -> Localisatio
             seed = re.fullmatch(r"seed_(\d+)", place.name)
             if seed and folder and (folder / LOCALISATION_FILE).is_file():
                 found.setdefault(experiment, {})[int(seed[1])] = Found(folder, read_localisation(folder))
+    refuse_different_images([each for by_seed in found.values() for each in by_seed.values()])
     return found
+
+
+def refuse_different_images(found: Sequence[Found]) -> None:
+    """Make sure that all figures are on the same images and boxes."""
+    for each in found:
+        for key in ("fingerprint", "boxes"):
+            if each.record.data[key] != found[0].record.data[key]:
+                raise UserError(
+                    f"{each.folder} and {found[0].folder} were tested on different images or boxes; repeat one of them "
+                    "(rerun=true) or move it away."
+                )
 
 
 def test_of_training(run: Path) -> Path | None:
     """The folder of the test that ended the training of a box regressor; None where none has ended."""
     if not (run / LOCALISER_FILE).is_file():
         return None
-    test = read_localiser(run).test
-    return run / "localisations" / "-".join([test["protocol"], *map(str, test["scales"])])
+    return run / read_localiser(run).test["folder"]

@@ -2,11 +2,16 @@
 or several, `localisation.json`."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
+import numpy as np
+
+from vggsuite.errors import UserError, first_line
 from vggsuite.files import write_atomically
 from vggsuite.results.record import SCHEMA_VERSION, Record, read
 
@@ -40,13 +45,13 @@ class Localisation:
         name: its folder below `runs/`.
         of: the weights of the regressors, as in `Evaluation`, each with its `scales` and the `classifier` that rated
             its boxes.
-        protocol: "ground_truth" or "dense".
-        settings: of `merging`; empty where nothing was merged.
+        protocol: "ground_truth", "dense" or "crops".
+        settings: the `precision` and, where boxes were merged by one test, how (`merging`).
         labels: the evaluation whose five best classes are the guesses: its `name`, when it `started`, and SHA-256 of
             the `guesses`; empty where none are made.
         command: what repeats it.
-        data: `name`, `fingerprint` and `num_classes` of the data set, `boxes`, the fingerprint of the boxes, and the
-            `counts` of what was left out.
+        data: `name`, `fingerprint` and `num_classes` of the data set, the `split` and the `decoder`, `boxes`, the
+            fingerprint of the boxes, and the `counts` of what was left out.
         metrics: errors in percent, each with its interval: of the box given the right class (`gt_class_error`), and of
             one and of five guesses (`top1_error`, `top5_error`); the same of a box that is always the mean one
             (`mean_box_...`); `num_images`.
@@ -64,6 +69,22 @@ class Localisation:
     cost: dict[str, Any]
     environment: dict[str, Any]
     schema_version: int = SCHEMA_VERSION
+
+
+@contextmanager
+def open_boxes(folder: Path) -> Iterator[Mapping[str, np.ndarray]]:
+    """The arrays that the test in `folder` left, each read when it is asked for.
+
+    Raises:
+        UserError: where they are missing or damaged.
+    """
+    try:
+        with np.load(folder / BOXES_FILE) as arrays:
+            yield arrays
+    except (OSError, EOFError, KeyError, ValueError, BadZipFile) as error:
+        raise UserError(
+            f"{folder / BOXES_FILE} cannot be read ({first_line(error)}); repeat the test that made it with rerun=true."
+        ) from error
 
 
 def write_localisation(record: Localisation, folder: Path) -> None:

@@ -165,7 +165,7 @@ def start_afresh(config: TrainConfig, classes: Sequence[str], folder: Path, reco
     for evaluation in (folder / EVALUATIONS).glob("*"):
         with exclusive(evaluation):  # unless a process is at it
             shutil.rmtree(evaluation)
-    for subfolder in (CHECKPOINT.parent, EVALUATIONS, "tensorboard"):
+    for subfolder in (CHECKPOINT.parent, EVALUATIONS, "localisations", "pictures", "tensorboard"):
         shutil.rmtree(folder / subfolder, ignore_errors=True)
     save_config(config, classes, folder)
 
