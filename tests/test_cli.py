@@ -256,7 +256,7 @@ def test_a_mismatched_pair_of_torch_and_torchvision_is_told(make_tree: MakeTree,
 
 
 @pytest.mark.parametrize(
-    ("word", "told"), [("table=9", "allowed: 3, 4, 5, 6, 7"), ("confidence=95", "between 0 and 1")]
+    ("word", "told"), [("table=13", "allowed: 3, 4, 5, 6, 7, 8, 9, 10, 11, 12"), ("confidence=95", "between 0 and 1")]
 )
 def test_a_table_that_cannot_be_made_is_told(word: str, told: str) -> None:
     assert_refused(call_command("table.py", word), told)
