@@ -164,6 +164,41 @@ def test_a_fusion_is_of_the_union_of_boxes(home: Path) -> None:
     assert_refused(localise(home, "fuse", f"members=[{folders[0]},{home}]"), "holds no test of boxes")
 
 
+def test_an_output_is_not_replaced_by_another_test(home: Path) -> None:
+    own = (*test_of_each_run(home), f"output={home / 'test'}")
+    first = localise(home, "evaluate", *own)
+    assert first.returncode == 0, first.stderr
+    for word in ("protocol=crops", "scales=42", "merging.threshold=0.1", "split=held_out"):
+        assert_refused(localise(home, "evaluate", *own, word), "holds a test by other settings")
+    assert localise(home, "evaluate", *own).stdout == first.stdout
+    assert localise(home, "evaluate", *own, "protocol=crops", "rerun=true").returncode == 0
+
+
+def test_what_was_killed_is_not_mistaken_for_another_protocol(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from vggsuite.localisation import evaluation
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    own = (*test_of_each_run(home), f"output={home / 'test'}")
+    expected = localise(home, "evaluate", *test_of_each_run(home), f"output={home / 'other'}", "protocol=crops").stdout
+    with monkeypatch.context() as patch:  # when all is computed and nothing is told
+        patch.setattr(evaluation, "candidates_of", killed)
+        assert localise(home, "evaluate", *own, "protocol=dense").returncode == 130
+    assert list((home / "test").glob("shards/*/*/shard_*.npz"))
+    found = localise(home, "evaluate", *own, "protocol=crops").stdout
+    assert found.splitlines()[1:] == expected.splitlines()[1:]
+
+
+def test_a_repeated_classification_run_is_noticed(home: Path) -> None:
+    with (home / "runs/mini/table3/a/seed_0/checkpoints/best.ckpt").open("ab") as file:
+        file.write(b"others")
+    config = regressor(home) / "config.yaml"
+    (parent,) = (line for line in config.read_text().splitlines() if line.startswith("  run: "))
+    config.write_text(config.read_text().replace(parent, f"  run: {home / 'runs/mini/table3/a/seed_0'}"))
+    assert_refused(localise(home, "evaluate", *test_of_each_run(home)), "was repeated since")
+
+
 def test_pictures_are_drawn(home: Path) -> None:
     own = home / "own.png"
     Image.new("RGB", (90, 70), "grey").save(own)

@@ -206,7 +206,8 @@ def test_a_gpu_is_not_estimated_by_a_cpu() -> None:
     [
         (
             ["tables=[3,13]"],
-            "tables=[3, 13] is not among those that can be printed; allowed: 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, or tables=[3,4]",
+            "tables=[3, 13] is not among those that can be printed; allowed: 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, or "
+            "tables=[3,4]",
         ),
         (["seeds=0"], "seeds=0 is no number of seeds"),
         (["overrides='seed=3'"], "overrides has seed=3, which is set for all tasks"),
