@@ -92,8 +92,8 @@ class DataConfig:
 class BoxesConfig:
     """Where box annotations are (null: below data.root), what is done with faulty ones, and what becomes of a target
     that a training crop cuts (appendix A says nothing of it): clip trains on the part that the crop shows, keep on the
-    whole box, redraw takes crops that show all of it where there are any. A crop that shows nothing of it is drawn
-    anew in any case."""
+    whole box, redraw takes crops that show all of it, as far as 20 draws go. A crop that shows nothing of it is drawn
+    anew, as often."""
 
     root: str | None = None
     faulty: Faulty = Faulty.refuse

@@ -2,7 +2,7 @@
 
 import csv
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import NamedTuple
 from xml.etree import ElementTree
@@ -68,20 +68,30 @@ def read_boxes(images: ImageSet, split: str, config: BoxesConfig) -> BoxesOfSpli
         found[index] += [edges for name, edges in annotation.boxes if name == own]
         counts["of_other_classes"] += sum(name != own for name, _ in annotation.boxes)
         annotated_sizes[index] = annotation.size
-    with_boxes = [index for index, own_boxes in enumerate(found) if own_boxes]
-    for index, size in zip(with_boxes, samples.sizes(with_boxes, f"sizes of {split}"), strict=True):
-        scaled = [rescaled(edges, annotated_sizes[index], size) for edges in found[index]]
-        inside = [inside_of(edges, size) for edges in scaled]
-        for edges, left in zip(scaled, inside, strict=True):
-            if left != edges:
-                fault = "clipped" if left else "empty"
-                counts[fault] += 1
-                examples.setdefault(fault, samples.location(index))
-        found[index] = [edges for edges in inside if edges]
+    for index, fault in fit(found, annotated_sizes, samples, split):
+        counts[fault] += 1
+        examples.setdefault(fault, samples.location(index))
     if config.faulty == Faulty.refuse and examples:
         refuse(split, counts, examples)
     counts["images_without"] = sum(not own_boxes for own_boxes in found)
     return BoxesOfSplit(by_entry(found, samples), dict(counts))
+
+
+def fit(
+    found: list[list[Edges]], annotated_sizes: Mapping[int, Size | None], samples: Samples, split: str
+) -> list[tuple[int, str]]:
+    """Bring the boxes of images to their images as they are: rescaled, and without what lies outside; return the index
+    of an image, and the fault, for every box that had one."""
+    with_boxes = [index for index, own_boxes in enumerate(found) if own_boxes]
+    faults = []
+    for index, size in zip(with_boxes, samples.sizes(with_boxes, f"sizes of {split}"), strict=True):
+        scaled = [rescaled(edges, annotated_sizes[index], size) for edges in found[index]]
+        inside = [inside_of(edges, size) for edges in scaled]
+        faults += [
+            (index, "clipped" if left else "empty") for edges, left in zip(scaled, inside, strict=True) if left != edges
+        ]
+        found[index] = [edges for edges in inside if edges]
+    return faults
 
 
 def indices_by_name(samples: Samples, split: str) -> dict[str, int]:

@@ -38,7 +38,7 @@ class AimedView:
             share = float(areas(seen)[largest] / areas(edges)[largest])
             if share > most:
                 most, best = share, view
-                self.target = (edges if self.cut == Cut.keep else seen)[largest]
+                self.target = (edges if self.cut == Cut.keep or share == 0 else seen)[largest]
             if share >= 1 - 1e-9 or (share > 0 and self.cut != Cut.redraw):
                 break
         return best

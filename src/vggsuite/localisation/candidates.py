@@ -40,7 +40,11 @@ class OfClasses(ABC):
     precision: Precision = Precision.fp32
     flip: bool = False
     ceil_mode: bool = False
-    whole: bool = True
+
+    @property
+    def whole(self) -> bool:
+        """Whether the net sees whole images."""
+        return True
 
     @property
     def name(self) -> str:
@@ -60,6 +64,7 @@ class CentreBoxes(OfClasses):
     """The boxes of the classes by the centre crop, in pixels of the rescaled image: [N, K * 4]."""
 
     told = "boxes of the centre crop"
+    whole = False
 
     def __call__(self, net: VGG, images: Tensor, indices: Tensor) -> Tensor:
         height, width = images.shape[2:]

@@ -49,11 +49,8 @@ def fuse(config: BoxFuseConfig, typed: Sequence[str]) -> Localisation:
         if not config.rerun and (there := finished_test(folder, identity)):
             return there
         (folder / LOCALISATION_FILE).unlink(missing_ok=True)
-        found = answered(
-            load_answers(next(iter(members))),
-            joined([load_candidates(place) for place in members]),
-            identity["settings"]["merging"],
-        )
+        candidates = joined([load_candidates(place) for place in members])
+        found = answered(load_answers(next(iter(members))), candidates, identity["settings"]["merging"])
         record = Localisation(
             name=name_of_test(config, folder),
             **identity,
