@@ -74,7 +74,7 @@ def settle_training(cfg: DictConfig, typed: Sequence[str]) -> LocaliserConfig:
 def command_for(cfg: DictConfig, parent: Path) -> str:
     """What makes the run of a table that a box regressor begins as."""
     table = parent.parent.parent.name
-    if not table.startswith("table"):
+    if table != "table3":
         return "python src/train.py ..."
     return f"python src/train.py experiment={table}/{parent.parent.name} data={cfg.data.name} seed={cfg.seed}"
 
