@@ -34,6 +34,11 @@ def validate(config: TrainConfig) -> None:
             "recipe.checkpoint_activations=true would count every batch twice in the running averages of "
             "model.batch_norm=true; allowed: either of them."
         )
+    if config.recipe.skip_non_finite and config.model.batch_norm:
+        raise UserError(
+            "recipe.skip_non_finite=true leaves out a step, but not what the running averages of model.batch_norm=true "
+            "have seen of it; allowed: either of them."
+        )
     if config.logger.get("log_model") and config.logger.get("offline"):
         raise UserError(
             "logger.log_model=true uploads the checkpoint, which logger.offline=true rules out; allowed: either."

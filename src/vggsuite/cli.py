@@ -14,6 +14,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 from vggsuite.config import PROJECT_ROOT
 from vggsuite.errors import UserError, first_line, last_sentence
+from vggsuite.faults import telling_faults
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
 EXIT_USER_ERROR = 2
@@ -42,8 +43,9 @@ def run(main: Callable[[], None]) -> None:
     asked_for_tracebacks = os.environ.get(FULL_ERROR) == "1"
     os.environ[FULL_ERROR] = "1"  # so that Hydra raises its errors instead of printing them in its own way
     try:
-        main()
-    except UserError as error:  # of a launcher
+        with telling_faults():
+            main()
+    except UserError as error:  # of a launcher, or of a disk
         tell(error)
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
@@ -72,7 +74,8 @@ def user_errors() -> Iterator[None]:
     """Within a Hydra task: tell a `UserError` now and let other jobs of a multirun go on. In a process that a foreign
     launcher made, which `run` will not end, the launcher has to know."""
     try:
-        yield
+        with telling_faults():
+            yield
     except UserError as error:
         tell(error)
         if not in_charge:

@@ -127,7 +127,8 @@ class FineTuneConfig:
 class RecipeConfig:
     """The training recipe (section 3.1). `freeze` names the layers that stay as they were copied: none, conv (all
     convolutions), all_but_last, or a list ([conv1_1,fc6]); `lr_copied` is the learning rate of the other copied ones
-    (null: lr)."""
+    (null: lr). `skip_non_finite` leaves out steps whose loss or gradient is no number, with which a run ends else; a
+    GPU then waits in every step."""
 
     epochs: int = MISSING
     batch_size: int = MISSING
@@ -145,6 +146,7 @@ class RecipeConfig:
     channels_last: bool = True
     compile: bool = False
     checkpoint_activations: bool = False
+    skip_non_finite: bool = False
     fine_tune: FineTuneConfig = field(default_factory=FineTuneConfig)
 
 

@@ -15,18 +15,46 @@ from vggsuite.errors import UserError
 
 
 @contextmanager
-def replacing(file: Path) -> Iterator[BinaryIO]:
-    """What is written replaces `file` at the end of the context: a reader, or a crash, sees the old content or the
-    new."""
+def replacing(file: Path, *, keeping: Path | None = None) -> Iterator[BinaryIO]:
+    """What is written replaces `file` at the end of the context: a reader, or a crash of the machine, sees the old
+    content or the new. The old content becomes `keeping`, if that is named.
+
+    Raises:
+        OSError: naming `file`, where it cannot be written; what was there stays.
+    """
     temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
+        if keeping and file.exists():
+            file.replace(keeping)
         temporary.replace(file)
+        flush_folder(file.parent)
+    except (OSError, RuntimeError) as error:
+        fault = error if isinstance(error, OSError) else error.__context__  # torch's, of a stream that fails, hides it
+        if isinstance(fault, OSError):
+            fault.filename = str(file)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def flush_folder(folder: Path) -> None:
+    """See that names in `folder` outlast a loss of power, as contents do that were flushed."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what writers that were killed have left in `folder`, in which nobody writes now."""
+    for leftover in folder.glob(".*.tmp"):
+        leftover.unlink(missing_ok=True)
 
 
 def write_atomically(file: Path, text: str) -> None:
@@ -62,6 +90,7 @@ def exclusive(folder: Path, *, wait: bool = False) -> Iterator[None]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         acquire(lock, folder, wait=wait)
+        remove_leftovers(folder)
     except OSError as error:
         raise UserError(
             f"{folder} cannot be written ({error.strerror}); name a folder that can, as a copy of this one."

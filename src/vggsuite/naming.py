@@ -31,6 +31,7 @@ HOW_NOT_WHAT = (
     ),
     *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy"),
     *("trainer.accumulate_grad_batches", "recipe.checkpoint_activations"),
+    "recipe.skip_non_finite",  # a run that needs it would have ended else; its record tells
 )
 # Settings that a run's folder is named by already; `trainer` chooses devices.
 IN_NAME = ("experiment", "model", "data", "data.name", "data.scale", "seed", "trainer")

@@ -85,6 +85,38 @@ def test_a_torn_state_and_other_devices_are_told(
     assert (tmp_path / "result.json").is_file()
 
 
+def test_where_the_last_state_is_torn_the_run_goes_on_from_the_one_before_it(
+    config: TrainConfig, stop_at: dict[int, signal.Signals], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(config, tmp_path / "whole")
+    stop_at[24 + 19] = signal.SIGTERM
+    folder = tmp_path / "parts"
+    run_until_stopped(config, folder)
+    content = bytearray((folder / LAST).read_bytes())
+    content[len(content) // 2] ^= 1  # of as many bytes as before
+    (folder / LAST).write_bytes(content)
+    train(config, folder)
+    assert (
+        f"goes on after step 9, the state before the last, whose file {folder / LAST} is torn"
+        in capsys.readouterr().out
+    )
+    whole, parts = (load_checkpoint(tmp_path / name) for name in ("whole", "parts"))
+    assert all(torch.equal(whole.weights[name], parts.weights[name]) for name in whole.weights)
+    assert (tmp_path / "whole/metrics.csv").read_text() == (folder / "metrics.csv").read_text()
+    assert [file.name for file in (folder / "checkpoints").iterdir()] == ["best.ckpt"]
+
+
+def test_a_run_does_not_go_on_with_other_images(
+    config: TrainConfig, stop_at: dict[int, signal.Signals], tmp_path: Path
+) -> None:
+    stop_at[12] = signal.SIGTERM
+    run_until_stopped(config, tmp_path / "run")
+    cats = Path(config.data.root) / "cat"
+    (cats / "cat_000.png").rename(cats / "cat_100.png")
+    with pytest.raises(UserError, match=r"training images are not those that are found now .*resume=never"):
+        train(config, tmp_path / "run")
+
+
 def test_the_handler_that_slurms_jobs_are_queued_again_by_is_called(
     config: TrainConfig, stop_at: dict[int, signal.Signals], tmp_path: Path
 ) -> None:
@@ -109,7 +141,7 @@ def test_a_job_that_is_queued_again_goes_on_though_it_was_to_begin_afresh(
 
 
 def test_a_second_signal_ends_a_run_at_once(tmp_path: Path) -> None:
-    keeper = StateKeeper(tmp_path / "last.ckpt", minutes=1, history=None)  # type: ignore[arg-type]
+    keeper = StateKeeper(tmp_path / "last.ckpt", minutes=1, history=None, check=print)  # type: ignore[arg-type]
     keeper.note(signal.SIGTERM, None)
     with pytest.raises(SystemExit) as ended:
         keeper.note(signal.SIGTERM, None)

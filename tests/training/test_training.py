@@ -93,13 +93,6 @@ def test_one_line_an_epoch(make_tree: MakeTree, capsys: pytest.CaptureFixture[st
     assert "val top-1 error" in lines[1]
 
 
-def test_a_diverged_run_ends_with_what_to_type(make_tree: MakeTree) -> None:
-    with pytest.raises(
-        UserError, match=r"training diverged in epoch \d, its loss is \w+; type a recipe.lr below 1e\+12"
-    ):
-        fit(make_tree(), recipe(lr=1e12, epochs=4))
-
-
 def test_the_learning_rate_falls_when_the_error_stops_falling_and_three_times_at_most() -> None:
     module = Classification(tiny_net(), Preprocessing(MEAN), recipe(lr=0.01, patience=1, min_gain=0.01))
     configured: Any = module.configure_optimizers()

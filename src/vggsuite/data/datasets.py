@@ -147,15 +147,21 @@ class EpochBatches(Sampler[list[Position]]):
 
     def __iter__(self) -> Iterator[list[Position]]:
         pieces, self.num_skipped = range(self.num_skipped, len(self)), 0
-        devices = self.num_devices // self.num_parts
-        part, place = divmod(self.rank, devices)
-        order, size = self.order(part), self.batch_size // self.num_parts
-        for batch, piece in (divmod(number, self.accumulate) for number in pieces):
-            ours = order[batch * size : (batch + 1) * size][place::devices]
-            yield [(self.epoch, index) for index in ours[piece :: self.accumulate].tolist()]
+        order = self.order()
+        for piece in pieces:
+            yield self.batch(piece, order)
 
-    def order(self, part: int) -> np.ndarray:
-        """The images of a node's part in this epoch, of which its batches are taken: int64 [images of the part]."""
+    def batch(self, number: int, order: np.ndarray | None = None) -> list[Position]:
+        """The batch of that number of this epoch, whose `order` need not be drawn again where it is known."""
+        order = self.order() if order is None else order
+        batch, piece = divmod(number, self.accumulate)
+        size, devices = self.batch_size // self.num_parts, self.num_devices // self.num_parts
+        ours = order[batch * size : (batch + 1) * size][self.rank % devices :: devices]
+        return [(self.epoch, index) for index in ours[piece :: self.accumulate].tolist()]
+
+    def order(self) -> np.ndarray:
+        """The images of the node's part in this epoch, of which its batches are taken: int64 [images of the part]."""
+        part = self.rank // (self.num_devices // self.num_parts)
         rng = np.random.default_rng((self.seed, self.epoch))
         sequence = np.concatenate([self.shards[shard] for shard in rng.permutation(len(self.shards))])
         length = len(sequence) // self.num_parts

@@ -75,6 +75,8 @@ def naming_unreadable(location: str | os.PathLike[str]) -> Iterator[None]:
     """Turn what reading or decoding an image raises into a UserError that says where the image is."""
     try:
         yield
+    except UserError:
+        raise
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         match error:
             case FileNotFoundError():

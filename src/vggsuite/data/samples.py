@@ -13,6 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from vggsuite.data.images import image_size, naming_unreadable
+from vggsuite.errors import UserError
 
 HEADER_READERS = 16  # threads: reading a header is waiting for the disk
 HEADERS_AT_A_TIME = 10_000
@@ -58,7 +59,12 @@ class Files:
         return str(self.root / self.name(entry))
 
     def open(self, entry: int, *, ahead: bool) -> BinaryIO:
-        return open(self.location(entry), "rb")
+        try:
+            return open(self.location(entry), "rb")
+        except FileNotFoundError as error:
+            if self.root.is_dir():
+                raise
+            raise UserError(f"{self.root} is there no more; mount it again, and repeat the command.") from error
 
     def num_bytes(self, entry: int) -> int:
         return Path(self.location(entry)).stat().st_size

@@ -41,8 +41,8 @@ class Record:
         selection: by what the learning rate and the checkpoint were chosen, with the `best_epoch` (from 1) and its
             error.
         cost: `epochs`, `images_per_second` of training, the `share_waiting_for_images` of its time and the
-            `share_read_by_pillow` of its images, `wall_seconds` of the whole run, `peak_memory_bytes` of the training
-            with what it is a peak of.
+            `share_read_by_pillow` of its images, `skipped_steps` whose gradient was no number, `wall_seconds` of the
+            whole run, `peak_memory_bytes` of the training with what it is a peak of.
         environment: hardware, package versions, git commit and whether the tree was dirty, start time (UTC).
     """
 

@@ -10,7 +10,6 @@ from lightning.pytorch.callbacks import Callback, TQDMProgressBar
 from torch import Tensor
 
 from vggsuite.data.loader import ViewLoader
-from vggsuite.errors import UserError
 from vggsuite.training.processes import of_all_processes, of_this_process
 
 
@@ -82,7 +81,8 @@ class Stopwatch(Callback):
 
 class Losses(Callback):
     """Logs the mean loss of every epoch, `train/loss`, and every `log_every_n_steps` steps that of the steps since,
-    `train/recent_loss`. Other steps log nothing: it would cost Lightning a millisecond each, and a GPU a wait."""
+    `train/recent_loss`, of those that were not left out. Other steps log nothing: it would cost Lightning a millisecond
+    each, and a GPU a wait."""
 
     def __init__(self) -> None:
         self.losses: list[Tensor] = []  # of the epoch
@@ -113,18 +113,24 @@ class Losses(Callback):
         self.losses.append(loss)
         self.recent.append(loss)
         if len(self.recent) == trainer.log_every_n_steps * trainer.accumulate_grad_batches:  # type: ignore[attr-defined]
-            mean = trainer.strategy.reduce(torch.stack(self.recent).mean(), reduce_op="mean")
+            mean = trainer.strategy.reduce(finite_mean(self.recent), reduce_op="mean")
             metrics = {"train/recent_loss": float(mean), "epoch": trainer.current_epoch}
             for logger in trainer.loggers:  # now: Lightning would after this step's state may have been saved
                 logger.log_metrics(metrics, step=trainer.global_step - 1)
             self.recent.clear()
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        pl_module.log("train/loss", torch.stack(self.losses).mean(), sync_dist=True)
+        pl_module.log("train/loss", finite_mean(self.losses), sync_dist=True)
+
+
+def finite_mean(losses: list[Tensor]) -> Tensor:
+    """The mean of those losses that are numbers."""
+    values = torch.stack(losses)
+    return values[values.isfinite()].mean()
 
 
 class EpochLines(Callback):
-    """One line an epoch, for logs and terminals alike; ends a run whose loss is no number any more.
+    """One line an epoch, for logs and terminals alike.
 
     Args:
         name: of the run.
@@ -139,11 +145,6 @@ class EpochLines(Callback):
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         metrics = trainer.callback_metrics
         lr = trainer.optimizers[0].param_groups[0]["lr"]
-        if not metrics["train/loss"].isfinite():
-            raise UserError(
-                f"training diverged in epoch {trainer.current_epoch + 1}, its loss is {metrics['train/loss']}; type a "
-                f"recipe.lr below {lr:.2g}."
-            )
         if not trainer.is_global_zero:
             return
         print(

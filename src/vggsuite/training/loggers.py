@@ -1,6 +1,5 @@
 """Where a run's metrics go: always to metrics.csv in its folder, and to one more place on request."""
 
-import csv
 import logging
 import os
 import secrets
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.utils import instantiate
-from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
+from lightning.pytorch.loggers import Logger, WandbLogger
 
 from vggsuite.cli import SWEEP
 from vggsuite.config import TrainConfig, uses_wandb
@@ -22,14 +21,14 @@ from vggsuite.naming import slug
 from vggsuite.results.record import RECORD_FILE, Record, read_record
 from vggsuite.results.run_folder import METRICS_FILE, leaves
 from vggsuite.training.interrupting import Interrupted
+from vggsuite.training.metrics_file import MetricsFile
 from vggsuite.training.processes import is_first_process
 
 WANDB_ID_FILE = "wandb_id"
 
-# Of Lightning's, said in each run and never to the user's use: the run's folder is made before, few workers or batches
-# are meant, SLURM need not be used where it is, and a deprecation inside Lightning.
+# Of Lightning's, said in each run and never to the user's use: few workers or batches are meant, SLURM need not be used
+# where it is, the folder is made before, and a deprecation inside Lightning.
 POINTLESS_WARNINGS = (
-    "Experiment logs directory .* exists",
     ".*does not have many workers",
     "The number of training batches",
     "The `srun` command is available on your system but is not used",
@@ -51,9 +50,9 @@ def quieten_lightning() -> None:
 def loggers(
     chosen: dict[str, Any], folder: Path, settings: dict[str, Any], *, num_steps: int = 0
 ) -> Iterator[list[Logger]]:
-    """The csv logger, and the one that `chosen` describes (empty for none), told the run's settings. W&B's run ends
-    with the context: as failed after an error, as preempted after an interruption, so that the next run of this
-    process gets one of its own.
+    """The logger of metrics.csv, and the one that `chosen` describes (empty for none), told the run's settings. W&B's
+    run ends with the context: as failed after an error, as preempted after an interruption, so that the next run of
+    this process gets one of its own.
 
     Args:
         chosen: what to instantiate.
@@ -64,7 +63,7 @@ def loggers(
     Raises:
         UserError: where W&B is chosen and cannot start.
     """
-    where: list[Logger] = [csv_logger(folder, num_steps)]
+    where: list[Logger] = [MetricsFile(folder / METRICS_FILE, num_steps=num_steps)]
     if chosen and is_first_process():
         where.append(other_logger(chosen, folder, settings, num_steps))
     exit_code = 1
@@ -79,21 +78,6 @@ def loggers(
     finally:
         if isinstance(where[-1], WandbLogger):
             where[-1].experiment.finish(exit_code=exit_code)
-
-
-def csv_logger(folder: Path, num_steps: int) -> CSVLogger:
-    """The logger of metrics.csv, with the rows there of the first `num_steps` steps; Lightning's would begin anew."""
-    file = folder / METRICS_FILE
-    rows: list[dict[str, str]] = []
-    if num_steps and is_first_process() and file.is_file():
-        with file.open(newline="") as stream:  # a kill may have cut off the last line
-            steps = ((row, row["step"] or "") for row in csv.DictReader(stream))
-            rows = [row for row, step in steps if step.isdigit() and int(step) < num_steps]
-    logger = CSVLogger(folder, name="", version="")
-    if rows:
-        logger.experiment.metrics = [{key: value for key, value in row.items() if value} for row in rows]
-        logger.save()
-    return logger
 
 
 def other_logger(chosen: dict[str, Any], folder: Path, settings: dict[str, Any], num_steps: int) -> Logger:

@@ -5,6 +5,8 @@ import pickle
 import signal
 import threading
 import time
+import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -25,16 +27,19 @@ from vggsuite.training.interrupting import STOPPING, Interrupted, was_requeued
 from vggsuite.training.processes import of_all_processes, of_this_process
 
 LAST = CHECKPOINT.with_name("last.ckpt")
+BEFORE = CHECKPOINT.with_name("before_last.ckpt")
 CHECK_EVERY = 10  # steps, where several processes have to agree, which costs them a wait
 
 
 class WholeFiles(TorchCheckpointIO):
     """Checkpoint files that are whole whenever the process ends. (Lightning's own are written elsewhere first, and torn
-    by a kill where that is another file system.)"""
+    by a kill where that is another file system.) The state that a new one replaces is kept, for the case that a disk
+    does not keep what it was given."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        with replacing(Path(path)) as stream:
+        file = Path(path)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(file, keeping=file.with_name(BEFORE.name) if file.name == LAST.name else None) as stream:
             torch.save(checkpoint, stream)
 
 
@@ -69,6 +74,7 @@ class History:
         started: when the first part did (UTC).
         origin: what the record tells of the weights that it began with.
         division: into how many devices and pieces a batch is divided.
+        images: the fingerprint of the training images.
         seconds: how long the earlier parts took.
         began: when this part did, by the monotonic clock.
     """
@@ -76,6 +82,7 @@ class History:
     started: datetime
     origin: dict[str, Any]
     division: list[int]
+    images: str
     seconds: float = 0.0
     began: float = field(default_factory=time.monotonic, compare=False)
 
@@ -86,36 +93,35 @@ class History:
 
     def as_state(self) -> dict[str, Any]:
         """What a checkpoint holds of it."""
-        parts = {"origin": self.origin, "division": self.division, "seconds": self.wall_seconds}
-        return {"started": self.started.isoformat()} | parts
+        now = {"started": self.started.isoformat(), "seconds": self.wall_seconds}
+        return {"origin": self.origin, "division": self.division, "images": self.images} | now
 
 
 class SavedState(NamedTuple):
-    """The state of an interrupted run: its file, after how many steps it was saved, and the run's history."""
+    """The state of an interrupted run: its file, after how many steps it was saved, the run's history, and the file of
+    a later state, if there is one that is torn."""
 
     file: Path
     num_steps: int
     history: History
+    torn: Path | None
 
 
 def saved_state(config: TrainConfig, folder: Path) -> SavedState | None:
-    """The state from which the run in `folder` goes on; None where it begins.
+    """The state from which the run in `folder` goes on, the last that is whole; None where it begins.
 
     Raises:
-        UserError: where it was interrupted with other settings, or its state is damaged.
+        UserError: where it was interrupted with other settings, or no state is whole.
     """
-    file = folder / LAST
     afresh = (config.rerun or config.resume == Resume.never) and not was_requeued(os.environ)
-    if afresh or not file.is_file():
+    found = [] if afresh else [folder / state for state in (LAST, BEFORE) if (folder / state).is_file()]
+    if not found:
         return None
     refuse_other_settings(config, folder, "an interrupted", "resume=never")
-    try:
-        content = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
-        state = content["callbacks"][StateKeeper.__name__]
-        history = History(**state | {"started": datetime.fromisoformat(state["started"])})
-        num_steps = int(content["global_step"])
-    except (EOFError, KeyError, OSError, RuntimeError, TypeError, ValueError, pickle.UnpicklingError) as error:
-        raise UserError(f"{file} is damaged; begin the run afresh with resume=never.") from error
+    whole = next((file for file in found if is_whole(file)), None)
+    if not whole:
+        raise UserError(f"{found[0]} is damaged; begin the run afresh with resume=never.")
+    num_steps, history = read_state(whole)
     if history.division != division(config.trainer):
         devices, pieces = history.division
         raise UserError(
@@ -123,7 +129,33 @@ def saved_state(config: TrainConfig, folder: Path) -> SavedState | None:
             f"on so (trainer.devices, trainer.num_nodes, trainer.accumulate_grad_batches), or begin afresh with "
             "resume=never."
         )
-    return SavedState(file, num_steps, history)
+    return SavedState(whole, num_steps, history, torn=found[0] if whole != found[0] else None)
+
+
+def is_whole(file: Path) -> bool:
+    """Whether a file of torch's, a zip archive, holds every byte that was written."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return archive.testzip() is None
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
+def read_state(file: Path) -> tuple[int, History]:
+    """After how many steps the state in `file` was saved, and the run's history.
+
+    Raises:
+        UserError: for a file of another kind.
+    """
+    try:
+        content = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+        state = content["callbacks"][StateKeeper.__name__]
+        history = History(**state | {"started": datetime.fromisoformat(state["started"])})
+        return int(content["global_step"]), history
+    except (EOFError, KeyError, OSError, RuntimeError, TypeError, ValueError, pickle.UnpicklingError) as error:
+        raise UserError(
+            f"{file} is no state that this version of the suite can go on from; begin the run afresh with resume=never."
+        ) from error
 
 
 def division(trainer: dict[str, Any]) -> list[int]:
@@ -142,10 +174,11 @@ class StateKeeper(Checkpoint):
         file: where to.
         minutes: see above.
         history: saved with the state.
+        check: called before; raises an error if the state is not to be saved.
     """
 
-    def __init__(self, file: Path, *, minutes: float, history: History) -> None:
-        self.file, self.seconds, self.history = file, 60 * minutes, history
+    def __init__(self, file: Path, *, minutes: float, history: History, check: Callable[[L.Trainer], None]) -> None:
+        self.file, self.seconds, self.history, self.check = file, 60 * minutes, history, check
         self.saved = time.monotonic()
         self.signum: int | None = None
 
@@ -181,6 +214,7 @@ class StateKeeper(Checkpoint):
         """Save the state if it is due, or if any process was told to stop; and stop in that case."""
         agree = trainer.strategy.reduce_boolean_decision
         if agree(due or self.signum is not None, all=False):
+            self.check(trainer)
             for logger in trainer.loggers:
                 logger.save()  # what was logged until now is not logged again
             trainer.save_checkpoint(self.file)

@@ -1,9 +1,10 @@
 """One training run, from its config to its record."""
 
 import shutil
-from collections.abc import Sequence
-from contextlib import nullcontext
-from dataclasses import asdict
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,11 @@ import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import Logger
 
-from vggsuite.config import Layers, TrainConfig
+from vggsuite.config import Layers, Resume, TrainConfig
 from vggsuite.data.preprocessing import Preprocessing
 from vggsuite.devices import chosen_precision, uses_gpu
 from vggsuite.errors import UserError
-from vggsuite.files import exclusive
+from vggsuite.files import exclusive, remove_leftovers
 from vggsuite.finished_run import load_checkpoint, load_net, require_parent
 from vggsuite.models.initialisation import copy_all, copy_from_net_a, draw_weights, frozen_layers
 from vggsuite.models.vgg import VGG
@@ -28,11 +29,13 @@ from vggsuite.results.record import EVALUATIONS, read_record, write_record
 from vggsuite.results.run_folder import CHECKPOINT, METRICS_FILE, is_finished, leaves, save_config, weights_of
 from vggsuite.training.callbacks import EpochLines, Losses, Stopwatch, progress_bar
 from vggsuite.training.classifying import Classifying
+from vggsuite.training.finite_steps import IMAGES_FILE, FiniteSteps
 from vggsuite.training.loggers import WANDB_ID_FILE, failing_sweep, log_record, loggers, quieten_lightning
 from vggsuite.training.module import Classification
 from vggsuite.training.objective import Objective, Run
 from vggsuite.training.processes import is_first_process
 from vggsuite.training.resuming import (
+    BEFORE,
     LAST,
     History,
     RandomStates,
@@ -82,8 +85,14 @@ def prepare(config: TrainConfig, folder: Path, objective: Objective) -> Run:
     L.seed_everything(config.seed, workers=True, verbose=False)
     data = objective.make_data()
     net = make_net(config, objective.num_outputs(data))
+    images = data.images.train_fingerprint()
     state = saved_state(config, folder)
-    history = state.history if state else begin(net, config, folder, started)
+    if state and state.history.images != images:
+        raise UserError(
+            f"{folder} holds a run that was interrupted and whose training images are not those that are found now in "
+            f"data.root={config.data.root}; restore them, or begin afresh with resume=never."
+        )
+    history = state.history if state else begin(net, config, folder, started, images)
     return Run(config, folder, data, net, history, state)
 
 
@@ -91,30 +100,45 @@ def carry_out(run: Run, objective: Objective) -> None:
     """Train, test, and write the record."""
     config, folder, state = run.config, run.folder, run.state
     if is_first_process():
+        remove_leftovers(folder / CHECKPOINT.parent)
         if state:
-            print(f"{folder} goes on after step {state.num_steps}", flush=True)
+            torn = f", the state before the last, whose file {state.torn} is torn" if state.torn else ""
+            print(f"{folder} goes on after step {state.num_steps}{torn}", flush=True)
         else:
             start_afresh(config, run.data.images.classes, folder, objective.record_file)
     num_steps = state.num_steps if state else 0
     with loggers(config.logger, folder, leaves(asdict(config)), num_steps=num_steps) as where:
-        fitted = fit(run, objective, where)
+        with telling_saved(config, folder):
+            fitted = fit(run, objective, where)
         if not is_first_process():
             return
         net = make_net(config, objective.num_outputs(run.data))  # the one trained may be compiled, or scattered
         net.load_state_dict(load_checkpoint(folder).weights)
         record = objective.make_record(run, net, fitted)
         write_record(record, folder, objective.record_file)
-        (folder / LAST).unlink(missing_ok=True)
+        for state_file in (LAST, BEFORE):
+            (folder / state_file).unlink(missing_ok=True)
         log_record(where, record, folder / objective.record_file)
     print(f"{record.name}  {objective.summary(record)}  {folder / objective.record_file}", flush=True)
 
 
-def begin(net: VGG, config: TrainConfig, folder: Path, started: datetime) -> History:
-    """Initialise the net of a run that begins; where it may have to wait for another run, in its own folder, so that
-    those that wait for it know."""
+@contextmanager
+def telling_saved(config: TrainConfig, folder: Path) -> Iterator[None]:
+    """Say, after an error that ends a run, from where the same command goes on."""
+    try:
+        yield
+    except Exception:
+        if is_first_process() and (state := saved_state(replace(config, rerun=False, resume=Resume.auto), folder)):
+            print(f"{folder} stopped; once that is mended, it goes on after step {state.num_steps}", file=sys.stderr)
+        raise
+
+
+def begin(net: VGG, config: TrainConfig, folder: Path, started: datetime, images: str) -> History:
+    """Initialise the net of a run that begins, on images of this fingerprint; where it may have to wait for another
+    run, in its own folder, so that those that wait for it know."""
     wait = config.init.wait and config.init.layers != Layers.none and is_first_process()
     with exclusive(folder) if wait else nullcontext():
-        return History(started, initialise(net, config), division(config.trainer))
+        return History(started, initialise(net, config), division(config.trainer), images)
 
 
 def make_net(config: TrainConfig, num_outputs: int) -> VGG:
@@ -160,7 +184,7 @@ def load_published(net: VGG, config: TrainConfig) -> Weights:
 
 def start_afresh(config: TrainConfig, classes: Sequence[str], folder: Path, record_file: str) -> None:
     """Remove what an interrupted run, or one to be repeated, left behind, and save the config."""
-    for name in (record_file, METRICS_FILE, WANDB_ID_FILE):
+    for name in (record_file, METRICS_FILE, WANDB_ID_FILE, IMAGES_FILE):
         (folder / name).unlink(missing_ok=True)
     for evaluation in (folder / EVALUATIONS).glob("*"):
         with exclusive(evaluation):  # unless a process is at it
@@ -181,9 +205,9 @@ def fit(run: Run, objective: Objective, where: list[Logger]) -> dict[str, Any]:
     if recipe.compile:
         net.compile()
         preprocessing.compile()
-    stopwatch = Stopwatch()
-    keeper = StateKeeper(folder / LAST, minutes=config.save_minutes, history=run.history)
-    trainer = make_trainer(config, folder, where, stopwatch, keeper, watched=objective.watched)
+    stopwatch, finite = Stopwatch(), FiniteSteps(folder, saved=folder / LAST, skip=recipe.skip_non_finite)
+    keeper = StateKeeper(folder / LAST, minutes=config.save_minutes, history=run.history, check=finite.look)
+    trainer = make_trainer(config, folder, where, stopwatch, finite, keeper, watched=objective.watched)
     trainer.fit(objective.make_module(net, preprocessing), data, ckpt_path=run.state.file if run.state else None)
     selection = trainer.checkpoint_callback
     assert isinstance(selection, ModelCheckpoint)
@@ -198,6 +222,7 @@ def fit(run: Run, objective: Objective, where: list[Logger]) -> dict[str, Any]:
             "images_per_second": round(stopwatch.images_per_second, 1),
             "share_waiting_for_images": round(stopwatch.share_waited, 4),
             "share_read_by_pillow": round(stopwatch.share_by_pillow, 4),
+            "skipped_steps": finite.num_skipped,
             "num_workers": data.num_workers,
             "devices": trainer.world_size,
             "final_lr": trainer.optimizers[0].param_groups[0]["lr"],
@@ -229,7 +254,7 @@ def make_trainer(
         **{"benchmark": True} | config.trainer | {"accelerator": "gpu" if gpu else "cpu"},  # cuDNN's, of its algorithms
         max_epochs=config.recipe.epochs,
         precision=PRECISIONS[chosen_precision(config.recipe.precision, gpu=gpu)],
-        callbacks=[best, stopwatch, Losses(), lines, RandomStates(), *bar, *callbacks],
+        callbacks=[best, stopwatch, *callbacks, Losses(), lines, RandomStates(), *bar],
         plugins=[WholeFiles()],
         enable_progress_bar=bool(bar),
         logger=where,

@@ -1,0 +1,125 @@
+"""Steps whose loss or gradient is no number: the run ends there, or goes on without them."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor
+from torch.nn.utils import get_total_norm
+
+from vggsuite.data.datasets import EpochBatches
+from vggsuite.errors import UserError
+from vggsuite.files import write_atomically
+from vggsuite.training.processes import is_first_process, of_all_processes
+
+IMAGES_FILE = "not_finite.txt"
+MOST_IN_A_ROW = 10  # steps left out, after which the weights are taken to be beyond rescue
+IMAGES_TOLD = 3
+
+
+class Step(NamedTuple):
+    """What a step came to: its number from 1, its piece of the epoch's batches, and what has to be finite."""
+
+    number: int
+    piece: int
+    values: tuple[Tensor, ...]
+
+
+class FiniteSteps(Callback):
+    """Ends a run with the first step whose loss or gradient is not finite, before its state is saved or its net is
+    tested. That is looked at every `log_every_n_steps` steps: a GPU would have to wait for each look.
+
+    Args:
+        folder: of the run.
+        saved: its state, which the error names.
+        skip: whether such steps are left out instead, all of them by all devices, up to `MOST_IN_A_ROW` in a row;
+            every step is looked at then.
+
+    Attributes:
+        num_skipped: steps of the run that were left out.
+    """
+
+    def __init__(self, folder: Path, *, saved: Path, skip: bool) -> None:
+        self.folder, self.saved, self.skip = folder, saved, skip
+        self.num_skipped, self.in_a_row = 0, 0
+        self.unseen: list[Step] = []
+        self.norm: tuple[Tensor, ...] = ()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"num_skipped": self.num_skipped, "in_a_row": self.in_a_row}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        vars(self).update(state_dict)
+
+    def on_before_optimizer_step(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: torch.optim.Optimizer
+    ) -> None:
+        gradients = [value.grad for value in pl_module.parameters() if value.grad is not None]
+        self.norm = (get_total_norm(gradients),)
+        if self.skip:
+            self.skip_if_not_finite(trainer, optimizer)
+
+    def skip_if_not_finite(self, trainer: L.Trainer, optimizer: torch.optim.Optimizer) -> None:
+        """Take the gradient from a step that has none: the optimiser then leaves every weight as it is."""
+        if trainer.strategy.reduce_boolean_decision(bool(self.norm[0].isfinite()), all=True):
+            self.in_a_row = 0
+            return
+        self.num_skipped += 1
+        self.in_a_row += 1
+        if self.in_a_row <= MOST_IN_A_ROW:
+            optimizer.zero_grad(set_to_none=True)
+            self.norm = ()
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        loss = () if self.skip else (outputs["loss"],)
+        self.unseen.append(Step(trainer.global_step, batch_idx, (*loss, *self.norm)))
+        self.norm = ()
+        if self.skip or len(self.unseen) == trainer.log_every_n_steps:  # type: ignore[attr-defined]
+            self.look(trainer)
+
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.look(trainer)
+
+    def look(self, trainer: L.Trainer) -> None:
+        """Look at the steps since the last look. All processes must call this.
+
+        Raises:
+            UserError: for one that is not finite.
+        """
+        values = [value.float() for step in self.unseen for value in step.values]
+        fine = not values or bool(torch.stack(values).isfinite().all())
+        if not trainer.strategy.reduce_boolean_decision(fine, all=True):
+            raise self.error(trainer)
+        self.unseen.clear()
+
+    def error(self, trainer: L.Trainer) -> UserError:
+        """What the first step that is not finite was, of all devices, with the images that were seen in it."""
+        bad = (step for step in self.unseen if not all(value.isfinite() for value in step.values))
+        ours = next(((step.number, images_of(trainer, step.piece)) for step in bad), None)
+        number, images = min(filter(None, of_all_processes(ours)))
+        lr = trainer.optimizers[0].param_groups[0]["lr"]
+        file = self.folder / IMAGES_FILE
+        if is_first_process():
+            write_atomically(file, "".join(f"{name}\n" for name in images))
+        more = f" and {len(images) - IMAGES_TOLD} more, in {file}" if len(images) > IMAGES_TOLD else ""
+        saved = f"the last saved state, of before, is {self.saved}" if self.saved.is_file() else "no state was saved"
+        remedy = f"type a recipe.lr below {lr:.2g}"
+        if self.skip:
+            what = f"{MOST_IN_A_ROW} steps in a row were left out"
+        else:
+            what, remedy = "training diverged", f"{remedy}, or leave such steps out with recipe.skip_non_finite=true"
+        return UserError(
+            f"{what}: the loss or gradient of step {number} (epoch {trainer.current_epoch + 1}) is not finite, of "
+            f"images {', '.join(images[:IMAGES_TOLD])}{more}; {saved}; {remedy}."
+        )
+
+
+def images_of(trainer: L.Trainer, piece: int) -> list[str]:
+    """The names of the images in this device's `piece` of the batches of the epoch."""
+    batches = trainer.train_dataloader.batch_sampler  # type: ignore[union-attr]
+    assert isinstance(batches, EpochBatches)
+    return [trainer.datamodule.train.name(index) for _, index in batches.batch(piece)]  # type: ignore[attr-defined]
