@@ -8,8 +8,10 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing import active_children
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -190,6 +192,7 @@ def test_a_full_disk_keeps_what_was_saved(small_disk: Path, config: TrainConfig,
         with suppress(OSError), filling.open("wb", buffering=0) as file:
             while True:
                 file.write(bytes(1000))
+        os.truncate(filling, filling.stat().st_size - 40_000)  # room for the smaller files
 
     at_batch[4] = sees(before=fill)
     told = r"checkpoints/\w+.ckpt cannot be written \(No space left on device\); free some space"
@@ -219,3 +222,35 @@ def test_what_is_written_whole_or_not_at_all_names_its_file(small_disk: Path) ->
         stream.write(bytes(5_000_000))
     assert file.read_text() == "old"
     assert [*small_disk.iterdir()] == [file]
+
+
+class Refusing(BaseHTTPRequestHandler):
+    """A server that takes no key."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(401)
+        self.end_headers()
+        self.wfile.write(b'{"errors": [{"message": "user is not logged in"}]}')
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Be silent."""
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_without_wandb_and_says_so(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        address, folder = f"http://127.0.0.1:{server.server_port}", tmp_path / "run"
+        places = {"WANDB_CONFIG_DIR": str(tmp_path), "WANDB_BASE_URL": address, "WANDB_API_KEY": "0123456789" * 4}
+        words = [*TINY, f"data.root={images}", f"hydra.run.dir={folder}", "logger=wandb", "logger.log_model=true"]
+        result = run_command("train.py", *words, **places)
+        server.shutdown()
+    assert result.returncode == 0, result.stderr
+    assert f"Failed to authenticate with {address}: user is not logged in. The run goes on" in result.stderr
+    assert f"(without the checkpoint); send that later with: wandb sync {folder}/wandb/offline-run-*" in result.stderr
+    assert read_record(folder).metrics
+    assert len([*folder.glob("wandb/offline-run-*/*.wandb")]) == 1
+    written = b"".join(file.read_bytes() for file in folder.rglob("*") if file.is_file())
+    assert places["WANDB_API_KEY"].encode() not in written + (result.stdout + result.stderr).encode()

@@ -3,6 +3,7 @@
 import logging
 import os
 import secrets
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -15,7 +16,7 @@ from lightning.pytorch.loggers import Logger, WandbLogger
 
 from vggsuite.cli import SWEEP
 from vggsuite.config import TrainConfig, uses_wandb
-from vggsuite.errors import UserError
+from vggsuite.errors import UserError, first_line
 from vggsuite.files import write_atomically
 from vggsuite.naming import slug
 from vggsuite.results.record import RECORD_FILE, Record, read_record
@@ -100,7 +101,7 @@ def wandb_logger(chosen: dict[str, Any], folder: Path, settings: dict[str, Any])
 
     identity = {} if SWEEP in os.environ else {"id": wandb_id(folder), "resume": "allow"}
     try:
-        logger: WandbLogger = instantiate(chosen, **identity, _convert_="all")
+        logger: WandbLogger = instantiate(as_reachable(chosen, folder), **identity, _convert_="all")
         swept = set(logger.experiment.config.keys())
     except (wandb.errors.UsageError, ValueError) as error:  # no key; an environment variable of W&B's out of range
         told = " ".join(str(error).split())
@@ -110,6 +111,27 @@ def wandb_logger(chosen: dict[str, Any], folder: Path, settings: dict[str, Any])
         ) from error
     logger.log_hyperparams({name: value for name, value in settings.items() if name not in swept})
     return logger
+
+
+def as_reachable(chosen: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The settings `chosen` for W&B, or those that log to this machine where its server does not answer or does not
+    take the key, which is said: a run that has waited for its turn for days is not to end by that."""
+    import wandb
+
+    if chosen.get("offline") or os.environ.get("WANDB_MODE", "online") != "online":
+        return chosen
+    try:
+        wandb.login(prompt=False)
+    except wandb.errors.AuthenticationError as error:
+        without = " (without the checkpoint)" if chosen.get("log_model") else ""
+        print(
+            f"{first_line(error)}. The run goes on, and logs to this machine{without}; send that later with: "
+            f"wandb sync {folder}/wandb/offline-run-*",
+            file=sys.stderr,
+            flush=True,
+        )
+        return chosen | {"mode": "offline", "log_model": False}
+    return chosen
 
 
 def wandb_id(folder: Path) -> str:
