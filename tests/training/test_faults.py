@@ -245,7 +245,9 @@ def test_a_run_goes_on_without_wandb_and_says_so(images: Path, tmp_path: Path, m
         address, folder = f"http://127.0.0.1:{server.server_port}", tmp_path / "run"
         places = {"WANDB_CONFIG_DIR": str(tmp_path), "WANDB_BASE_URL": address, "WANDB_API_KEY": "0123456789" * 4}
         words = [*TINY, f"data.root={images}", f"hydra.run.dir={folder}", "logger=wandb", "logger.log_model=true"]
-        result = run_command("train.py", *words, **places)
+        for name, value in places.items():
+            monkeypatch.setenv(name, value)
+        result = run_command("train.py", *words)
         server.shutdown()
     assert result.returncode == 0, result.stderr
     assert f"Failed to authenticate with {address}: user is not logged in. The run goes on" in result.stderr
