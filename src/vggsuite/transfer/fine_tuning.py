@@ -40,6 +40,7 @@ OF_IMAGES = (
     "val_fraction",
     "decoder",
     "num_workers",
+    "skip",
     "splits",
 )
 
