@@ -127,6 +127,7 @@ def check_data_ranges(config: CheckDataConfig) -> list[Range]:
     return [
         ("num_workers", "0 or more, or null", config.num_workers is None or config.num_workers >= 0),
         ("smallest", "1 or more pixels", config.smallest >= 1),
+        ("data.skip", "null, as every image is checked", config.data.skip is None),
         ("output", "the path of a JSON file", Path(config.output).suffix == ".json"),
     ]
 

@@ -151,7 +151,7 @@ def summary(report: Json, *, seconds: float) -> str:
     for kind in Problem:
         counts = report["counts"][kind]
         told = ", ".join(f"{count:,} {part}" for part, count in counts.items() if count and len(counts) > 1)
-        lines.append(f"  {kind.replace('_', ' '):<16}{sum(counts.values()):>9,}{f'  ({told})' if told else ''}")
+        lines.append(row(kind.replace("_", " "), sum(counts.values())) + (f"  ({told})" if told else ""))
         first = across(report) if kind == Problem.duplicate else faults(report, kind)
         lines += shortened(list(first))
     lines += [*within_lines(report), *class_lines(report["classes"])]
@@ -185,15 +185,15 @@ def equals(group: Json) -> str:
 
 
 def within_lines(report: Json) -> list[str]:
-    """The duplicates within each of several parts."""
+    """The duplicates within each of several parts, and those of different classes."""
     lines = []
     for part in report["images"] if len(report["images"]) > 1 else []:
         groups = [group for group in report["duplicates"] if list(group["names"]) == [part]]
         if groups:
-            more = sum(len(group["names"][part]) - 1 for group in groups)
-            lines += [f"  {more:,} images of {part} repeat others of it", *shortened(list(map(equals, groups)))]
-    odd = sum(len(group["classes"]) > 1 for group in report["duplicates"])
-    return [*lines, f"  {odd:,} times the same image is of different classes"] if odd else lines
+            lines.append(row(f"again in {part}", sum(len(group["names"][part]) - 1 for group in groups)))
+            lines += shortened(list(map(equals, groups)))
+    odd = [group for group in report["duplicates"] if len(group["classes"]) > 1]
+    return [*lines, row("of two classes", len(odd)), *shortened(list(map(equals, odd)))] if odd else lines
 
 
 def class_lines(classes: Json) -> list[str]:
@@ -212,11 +212,23 @@ def class_lines(classes: Json) -> list[str]:
 
 def left_out_line(report: Json) -> str:
     """How many images the report has training leave out."""
-    counts = {
+    counts = num_left_out(report)
+    if not sum(counts.values()):
+        return f"nothing is to be left out (skip=[{','.join(report['skip'])}])"
+    told = " and ".join(f"{count:,} {part}" for part, count in counts.items()).removesuffix(" images")
+    return f"to be left out (skip=[{','.join(report['skip'])}]): {told} images"
+
+
+def num_left_out(report: Json) -> dict[str, int]:
+    """How many images of each part are to be left out."""
+    return {
         part: len({name for by_part in report["skip"].values() for name in by_part[part]}) for part in report["images"]
     }
-    told = " and ".join(f"{count:,} {part}" for part, count in counts.items()).removesuffix(" images")
-    return f"to be left out ({', '.join(report['skip']) or 'nothing'}): {told} images"
+
+
+def row(what: str, count: int) -> str:
+    """A count and what is counted."""
+    return f"  {what:<16}{count:>9,}"
 
 
 def some(names: Sequence[str], count: int | None = None) -> str:

@@ -2,15 +2,17 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from joblib import cpu_count
 
 from vggsuite.config import MULTI_LABEL, DataConfig
-from vggsuite.data.check_report import Checked, make_report, summary
+from vggsuite.data.check_report import Checked, make_report, num_left_out, summary
 from vggsuite.data.config import CheckDataConfig
 from vggsuite.data.find import TREES
 from vggsuite.data.parts import Part, find_parts
@@ -32,12 +34,18 @@ def check_data(config: CheckDataConfig, typed: Sequence[str]) -> None:
     """
     file = Path(config.output).expanduser().absolute()
     started, clock = datetime.now(UTC), time.perf_counter()
-    parts = find_parts(replace(config.data, expected={}, skip=None))
+    parts = find_parts(replace(config.data, expected={}))
+    with told_where(config.output):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        TemporaryFile(dir=file.parent).close()  # better now than after hours of reading
     checked = [Checked(part, seen_of(part, config)) for part in parts]
     report = make_report(checked, config, command=repeat_command("check_data.py", typed), started=started)
     print(summary(report, seconds=time.perf_counter() - clock))
-    write(json.dumps(report, indent=1) + "\n", file, config.output)
-    print(f"report: {file}\nleave them out with: {next_command(file, config.data, typed)}")
+    with told_where(config.output):
+        write_atomically(file, json.dumps(report, indent=1) + "\n")
+    print(f"report: {file}")
+    if any(num_left_out(report).values()):
+        print(f"leave them out with: {next_command(file, config.data, typed)}")
 
 
 def seen_of(part: Part, config: CheckDataConfig) -> Seen:
@@ -51,15 +59,11 @@ def seen_of(part: Part, config: CheckDataConfig) -> Seen:
     )
 
 
-def write(text: str, file: Path, output: str) -> None:
-    """Write the report, complete or not at all.
-
-    Raises:
-        UserError: where it cannot be written.
-    """
+@contextmanager
+def told_where(output: str) -> Iterator[None]:
+    """Turn what the disk says into a UserError."""
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(file, text)
+        yield
     except OSError as error:
         raise UserError(f"output={output} cannot be written ({error.strerror}); type output=<another file>.") from error
 

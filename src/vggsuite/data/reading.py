@@ -120,7 +120,7 @@ def in_processes(looks: Looks, num_workers: int) -> Iterator[Looked]:
         if not str(error).startswith(WORKER_DIED):
             raise
         raise UserError(
-            f"a process that reads images was ended from outside ({first_line(error)}), as the system does where "
+            f"a process that reads images came to a sudden end ({first_line(error)}), as the system makes it where "
             "memory runs out; type fewer of them (num_workers=1)."
         ) from error
 
