@@ -75,14 +75,10 @@ class LabelledImages:
             left_out=left_out,
         )
         for before, after in zip(self.splits, splits, strict=True):
-            for name in ("train", "test"):
-                require_filled(
-                    self.classes_of(getattr(before, name)),
-                    found.classes_of(getattr(after, name)),
-                    self.classes,
-                    f"{name} image",
-                    left_out,
-                )
+            for name, old, new in zip(("train", "test"), before[::2], after[::2], strict=True):
+                require_filled(self.classes_of(old), found.classes_of(new), self.classes, f"{name} image", left_out)
+            if not len(after.held_out):
+                raise UserError(f"data.skip={left_out.place} would leave no image held out; mend some, and check anew.")
         return found
 
     def classes_of(self, indices: np.ndarray) -> np.ndarray:
