@@ -40,10 +40,10 @@ def check_data(config: CheckDataConfig, typed: Sequence[str]) -> None:
         TemporaryFile(dir=file.parent).close()  # better now than after hours of reading
     checked = [Checked(part, seen_of(part, config)) for part in parts]
     report = make_report(checked, config, command=repeat_command("check_data.py", typed), started=started)
-    print(summary(report, seconds=time.perf_counter() - clock))
+    seconds = time.perf_counter() - clock
     with told_where(config.output):
         write_atomically(file, json.dumps(report, indent=1) + "\n")
-    print(f"report: {file}")
+    print(f"{summary(report, seconds=seconds)}\nreport: {file}")
     if any(num_left_out(report).values()):
         print(f"leave them out with: {next_command(file, config.data, typed)}")
 
