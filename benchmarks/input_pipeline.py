@@ -33,7 +33,8 @@ from torchvision.transforms.v2 import functional as F
 
 from measure import arguments_parser, ratio, report, rounds, setting, table
 from photographs import LARGE, write_jpegs
-from vggsuite.config import Decoder, PackConfig
+from vggsuite.config import Decoder
+from vggsuite.data.config import PackConfig
 from vggsuite.data.datasets import EpochBatches, TrainingViews
 from vggsuite.data.loader import ViewLoader
 from vggsuite.data.pack import pack_split

@@ -6,7 +6,7 @@ from omegaconf import DictConfig
 from vggsuite import cli
 from vggsuite.checks import data_ranges, pack_ranges, require_ranges
 from vggsuite.composing import register, to_config
-from vggsuite.config import PackConfig
+from vggsuite.data.config import PackConfig
 from vggsuite.data.pack import pack
 
 

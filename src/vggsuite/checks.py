@@ -4,9 +4,11 @@ import math
 import re
 from collections.abc import Iterable
 from operator import attrgetter
+from pathlib import Path
 from typing import Any
 
-from vggsuite.config import DataConfig, Layers, ModelConfig, PackConfig, TrainConfig
+from vggsuite.config import DataConfig, Layers, ModelConfig, TrainConfig
+from vggsuite.data.config import CheckDataConfig, PackConfig
 from vggsuite.data.scale import parse_scale
 from vggsuite.errors import UserError
 from vggsuite.models.table1 import block_kernels
@@ -97,6 +99,7 @@ def data_ranges(data: DataConfig) -> list[Range]:
         ),
         ("data.colour_std", "0 (no colour shift) or more", data.colour_std >= 0),
         ("data.held_out", "a share of the training images, 0 < share < 1", 0 < data.held_out < 1),
+        ("data.skip", "the path of a report of check_data.py, or null", data.skip != ""),
         ("data.num_workers", "0 or more, or null", data.num_workers is None or data.num_workers >= 0),
         ("data.shuffle_window", "1 or more images", data.shuffle_window >= 1),
         ("data.splits.number", "1 or more", splits.number >= 1),
@@ -121,6 +124,16 @@ def pack_ranges(config: PackConfig) -> list[Range]:
         ("smallest_side", "1 or more pixels, or null", config.smallest_side is None or config.smallest_side >= 1),
         ("quality", "1 to 100", 1 <= config.quality <= 100),
         ("num_threads", "1 or more, or null", config.num_threads is None or config.num_threads >= 1),
+    ]
+
+
+def check_data_ranges(config: CheckDataConfig) -> list[Range]:
+    """The bounded settings of a check."""
+    return [
+        ("num_workers", "0 or more, or null", config.num_workers is None or config.num_workers >= 0),
+        ("smallest", "1 or more pixels", config.smallest >= 1),
+        ("data.skip", "null, as every image is checked", config.data.skip is None),
+        ("output", "the path of a JSON file", Path(config.output).suffix == ".json"),
     ]
 
 

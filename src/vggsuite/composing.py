@@ -14,11 +14,11 @@ from vggsuite.config import (
     AblationConfig,
     EvaluateConfig,
     FuseConfig,
-    PackConfig,
     TableConfig,
     TrainConfig,
     TransferConfig,
 )
+from vggsuite.data.config import CheckDataConfig, PackConfig
 from vggsuite.errors import UserError
 from vggsuite.localisation import naming as localisation
 from vggsuite.localisation.config import BoxEvaluateConfig, BoxFuseConfig, LocaliserConfig, ShowConfig
@@ -40,6 +40,7 @@ def register() -> None:
     store.store("fuse_schema", FuseConfig)
     store.store("transfer_schema", TransferConfig)
     store.store("pack_schema", PackConfig)
+    store.store("check_data_schema", CheckDataConfig)
     store.store("table_schema", TableConfig)
     store.store("ablation_schema", AblationConfig)
     store.store("localiser_schema", LocaliserConfig)

@@ -24,8 +24,6 @@ MULTI_LABEL = (Layout.voc2007, Layout.voc2012, Layout.voc2012_action, Layout.let
 Combine = StrEnum("Combine", ["average", "stack"])
 Decoder = StrEnum("Decoder", ["turbo", "pillow"])
 Distribution = StrEnum("Distribution", ["normal", "glorot", "kaiming"])
-Cut = StrEnum("Cut", ["clip", "keep", "redraw"])
-Faulty = StrEnum("Faulty", ["refuse", "mend"])
 Features = StrEnum("Features", ["trained", "random", "pixels"])
 Layers = StrEnum("Layers", ["none", "net_a", "all_but_last", "all"])
 Metric = StrEnum("Metric", ["mean_class_recall", "average_precision", "average_precision_11_points"])
@@ -68,7 +66,8 @@ class SplitsConfig:
 
 @dataclass
 class DataConfig:
-    """Where the images are and how training sees them."""
+    """Where the images are and how training sees them; `skip` is the report of check_data.py that names those to leave
+    out."""
 
     name: str = MISSING
     layout: Layout = MISSING
@@ -85,19 +84,8 @@ class DataConfig:
     num_workers: int | None = None
     shuffle_window: int = 50_000
     expected: dict[str, int] = field(default_factory=dict)
+    skip: str | None = None
     splits: SplitsConfig = field(default_factory=SplitsConfig)
-
-
-@dataclass
-class BoxesConfig:
-    """Where box annotations are (null: below data.root), what is done with faulty ones, and what becomes of a target
-    that a training crop cuts (appendix A says nothing of it): clip trains on the part that the crop shows, keep on the
-    whole box, redraw takes crops that show all of it, as far as 20 draws go. A crop that shows nothing of it is drawn
-    anew, as often."""
-
-    root: str | None = None
-    faulty: Faulty = Faulty.refuse
-    cut: Cut = Cut.keep
 
 
 @dataclass
@@ -271,20 +259,6 @@ class TransferConfig(OnRunsConfig):
     experiment: str = MISSING
     typed: str = MISSING
     seed: int = 0
-
-
-@dataclass
-class PackConfig:
-    """The root of `conf/pack.yaml`."""
-
-    data: DataConfig = field(default_factory=DataConfig)
-    output: str = MISSING
-    images_per_shard: int = 2000
-    smallest_side: int | None = None
-    quality: int = 95
-    num_threads: int | None = None
-    verify: bool = False
-    paths: PathsConfig = field(default_factory=PathsConfig)
 
 
 @dataclass

@@ -4,6 +4,7 @@ import re
 import shlex
 from collections.abc import Sequence
 from hashlib import sha256
+from pathlib import PurePath
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -40,7 +41,7 @@ LONGEST_VARIANT = 100  # characters; file systems allow 255 for a whole name
 
 def variant_overrides(overrides: Sequence[str], experiment: str | None) -> list[str]:
     """The command-line overrides that distinguish a run from others of its experiment, sorted, values as Hydra reads
-    them (`1e-2` is 0.01).
+    them (`1e-2` is 0.01), but a short name for the path of a report (`data.skip`).
 
     The net and the scale are in its name already, unless they override what an experiment says.
     """
@@ -50,8 +51,15 @@ def variant_overrides(overrides: Sequence[str], experiment: str | None) -> list[
         name = key.lstrip("~+")
         named = name in IN_NAME and not (experiment and name in ("model", "data.scale"))
         if not named and not is_how(name):
-            kept.append(f"{key}={override.get_value_element_as_str()}")
+            value = override.get_value_element_as_str()
+            kept.append(f"{key}={name_of_report(value) if name == 'data.skip' else value}")
     return sorted(kept)
+
+
+def name_of_report(place: str) -> str:
+    """A short name for the report at `place`: its file's, and what tells it from others that are called so."""
+    path = place.strip("'\"")
+    return place if place == "null" else f"{PurePath(path).stem}-{sha256(path.encode()).hexdigest()[:6]}"
 
 
 def is_how(key: str) -> bool:

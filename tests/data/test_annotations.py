@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from tests.conftest import MakeTree, smooth_picture
-from vggsuite.config import BoxesConfig, Faulty
 from vggsuite.data.annotations import read_boxes
+from vggsuite.data.config import BoxesConfig, Faulty
 from vggsuite.data.embedding import Box, voc_annotation
 from vggsuite.data.layouts import ImageSet, class_folders
 from vggsuite.errors import UserError

@@ -8,9 +8,10 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from vggsuite.config import Cut, DataConfig, Decoder, Layout
+from vggsuite.config import DataConfig, Decoder, Layout
 from vggsuite.data.boxed import MOST_DRAWS, AimedView, BoxCentreCrops, BoxData, BoxTrainingViews
 from vggsuite.data.boxes import Boxes, areas, clipped
+from vggsuite.data.config import Cut
 from vggsuite.data.layouts import class_folders
 from vggsuite.data.samples import Files, Samples
 from vggsuite.data.scale import Scale

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from tests.conftest import MakeTree, smooth_picture
-from vggsuite.config import DataConfig, Layout, PackConfig, SplitsConfig
+from vggsuite.config import DataConfig, Layout, SplitsConfig
+from vggsuite.data.config import PackConfig
 from vggsuite.data.find import find_images, find_labelled
 from vggsuite.data.images import decode
 from vggsuite.data.labelled import LabelledImages

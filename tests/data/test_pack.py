@@ -15,8 +15,9 @@ import pytest
 from PIL import Image
 
 from tests.conftest import smooth_picture
-from vggsuite.config import DataConfig, Layout, PackConfig
+from vggsuite.config import DataConfig, Layout
 from vggsuite.data import pack as packing
+from vggsuite.data.config import PackConfig
 from vggsuite.data.find import find_images
 from vggsuite.data.layouts import ImageSet
 from vggsuite.data.packed import read_pack

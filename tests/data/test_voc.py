@@ -1,7 +1,9 @@
 """PASCAL VOC in the layout of its development kit, in miniature."""
 
+import json
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,8 @@ import pytest
 
 from tests.conftest import smooth_picture
 from vggsuite.config import DataConfig, Layout
+from vggsuite.data.checking import check_data
+from vggsuite.data.config import CheckDataConfig
 from vggsuite.data.embedding import Box, voc_annotation
 from vggsuite.data.find import find_images, find_labelled
 from vggsuite.data.labelled import LabelledImages
@@ -280,3 +284,53 @@ def test_the_images_are_counted(root: Path) -> None:
 def test_a_net_is_not_trained_on_images_of_several_classes(layout: Layout, root: Path) -> None:
     with pytest.raises(UserError, match=rf"data={layout} has images of several classes, .* mode=svm"):
         find_images(settings(root, layout))
+
+
+def skipping(root: Path, layout: Layout, damage: str) -> DataConfig:
+    """The settings that leave out, by the report of a check, the one image that is damaged."""
+    (root / f"VOCdevkit/{damage}").write_bytes(b"")
+    data = settings(root, layout)
+    check_data(CheckDataConfig(data, str(root / "report.json"), num_workers=0), [])
+    return replace(data, skip=str(root / "report.json"))
+
+
+def test_an_image_of_a_split_is_left_out(root: Path) -> None:
+    data = skipping(root, Layout.voc2007, "VOC2007/JPEGImages/000007.jpg")
+    whole, images = found(root, Layout.voc2007), find_labelled(data)
+    (split,) = images.splits
+    assert stems(images, split.train) == ["000012", "000017", "000005"]
+    assert stems(images, split.held_out) == ["000005"]
+    assert stems(images, split.test) == [*VOC2007["test"]]
+    assert images.targets.tolist() == np.delete(whole.targets, 3, axis=0).tolist()
+    assert images.left_out is not None
+    assert images.left_out.told() | {"report": ""} == {"report": "", "train": 1, "val": 0}
+
+
+def test_an_image_of_several_persons_is_left_out_with_their_boxes(root: Path) -> None:
+    other = {"train": {"2010_000003 1": (1, 1), **ACTION["train"]}, "val": ACTION["val"]}
+    home = root / "VOCdevkit/VOC2012"
+    shutil.rmtree(home / "ImageSets/Action")
+    write_sets(home, "Action", ("jumping", "phoning"), other)
+    annotate(home, "2010_000003", [(5, 5, 30, 25)])
+    data = skipping(root, Layout.voc2012_action, "VOC2012/JPEGImages/2010_000001.jpg")
+    assert json.loads((root / "report.json").read_text())["images"] == {"train": 2, "val": 1}
+    images = find_labelled(data)
+    assert images.boxes is not None
+    assert images.boxes.tolist() == [[4, 4, 30, 25], [4, 1, 30, 30]]
+    assert [len(part) for part in images.splits[0]] == [1, 1, 1]
+
+
+def test_a_class_without_an_image_to_learn_is_refused(root: Path) -> None:
+    data = skipping(root, Layout.voc2012_action, "VOC2012/JPEGImages/2010_000001.jpg")
+    with pytest.raises(UserError, match="would leave class jumping without any train image"):
+        find_labelled(data)
+
+
+def test_a_split_without_an_image_held_out_is_refused(root: Path) -> None:
+    held_out = VOC2007 | {"val": {"000005": (1, 1)}, "train": VOC2007["train"]}
+    home = root / "VOCdevkit/VOC2007"
+    shutil.rmtree(home / "ImageSets/Main")
+    write_sets(home, "Main", ("aeroplane", "bird"), held_out)
+    data = skipping(root, Layout.voc2007, "VOC2007/JPEGImages/000005.jpg")
+    with pytest.raises(UserError, match="would leave no image held out"):
+        find_labelled(data)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.results.conftest import DENSE, IMAGES, STATE
+from tests.results.conftest import DENSE, IMAGES, STATE, make_record
 from vggsuite.errors import UserError
 from vggsuite.protocol import Method, Protocol
 from vggsuite.results import claims, rendering, report, tables
@@ -101,6 +101,15 @@ def test_a_result_of_an_earlier_run_is_told(make_run: MakeRun, make_evaluation: 
         "digits/table3/d_384/seed_0",
         "digits/table6/dense/seed_0",
     ]
+
+
+def test_images_that_were_left_out_are_told(make_run: MakeRun) -> None:
+    skipped = {"report": "0123456789abcdef", "train": 1_200, "val": 3}
+    data = make_record("table3/a").data
+    folder = make_run("table3/a", data=data | {"skipped": skipped})
+    make_run("table3/b", data=data | {"skipped": None})
+    told = "Images of digits were left out by a report of check_data.py (01234567): 1,200 train, 3 val."
+    assert list(report.make_report(3, collected(folder.parents[3]), 0.95).remarks).count(told) == 1
 
 
 def test_other_data_other_variants_and_other_experiments_stay_out(make_run: MakeRun) -> None:

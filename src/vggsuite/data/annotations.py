@@ -10,8 +10,8 @@ from xml.etree import ElementTree
 import numpy as np
 from tqdm import tqdm
 
-from vggsuite.config import BoxesConfig, Faulty
 from vggsuite.data.boxes import Boxes
+from vggsuite.data.config import BoxesConfig, Faulty
 from vggsuite.data.layouts import ImageSet
 from vggsuite.data.samples import Samples
 from vggsuite.errors import UserError
@@ -58,8 +58,11 @@ def read_boxes(images: ImageSet, split: str, config: BoxesConfig) -> BoxesOfSpli
     found: list[list[Edges]] = [[] for _ in range(len(samples))]
     annotated_sizes: dict[int, Size | None] = {}
     index_of = indices_by_name(samples, split)
+    left_out = {PurePath(name).stem for name in images.left_out.names.get(split, ())} if images.left_out else set()
     for annotation in annotations(images, split, config.root):
         index = index_of.get(annotation.image)
+        if index is None and annotation.image in left_out:
+            continue
         if index is None:
             counts["without_image"] += 1
             examples.setdefault("without_image", annotation.image)

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vggsuite.config import Cut
 from vggsuite.data import views
 from vggsuite.data.boxes import Boxes, areas, clipped, in_view, most_seen
+from vggsuite.data.config import Cut
 from vggsuite.data.datasets import CentreCrops, Position, TrainingViews, fill
 from vggsuite.data.module import ImageData
 from vggsuite.data.samples import Samples

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from vggsuite.data.layouts import class_names
-from vggsuite.data.samples import Files, Samples
+from vggsuite.data.samples import Samples
+from vggsuite.data.trees import Tree, read_tree, require_sound
 from vggsuite.errors import UserError
 
 ARCHIVES = {  # of the folder of classes
@@ -20,20 +20,24 @@ def read_caltech(root: Path, folder: str) -> tuple[list[str], Samples]:
     Raises:
         UserError: where it is not found, and where a class is empty.
     """
+    tree = caltech_tree(root, folder)
+    if tree.empty:
+        raise UserError(f"{tree.folder / tree.empty[0]} holds no JPEG images; unpack the archive anew.")
+    require_sound(tree)
+    return tree.classes, tree.samples
+
+
+def caltech_tree(root: Path, folder: str) -> Tree:
+    """What lies in the layout of `read_caltech`. Caltech-256 has folders in class folders, which are no part of it.
+
+    Raises:
+        UserError: where it is not found.
+    """
     places = [root / wrapper / folder for wrapper in WRAPPERS]
     home = root if root.name == folder else next((place for place in places if place.is_dir()), None)
     if home is None:
         raise UserError(missing(root, folder))
-    classes = class_names(home)
-    names: list[str] = []
-    labels: list[int] = []
-    for label, name in enumerate(classes):
-        files = sorted(file for file in (home / name).glob("[!.]*") if file.suffix.lower() in (".jpg", ".jpeg"))
-        if not files:
-            raise UserError(f"{home / name} holds no JPEG images; unpack the archive anew.")
-        names += [str(file.relative_to(root)) for file in files]
-        labels += [label] * len(files)
-    return classes, Samples.all_of(Files(root, names), labels)
+    return read_tree(root, home.relative_to(root), endings=(".jpg", ".jpeg"), deep=False)
 
 
 def missing(root: Path, folder: str) -> str:

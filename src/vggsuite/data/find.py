@@ -1,17 +1,20 @@
 """From the config of a data set to its images."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from vggsuite.config import MULTI_LABEL, DataConfig, Layout
 from vggsuite.data import layouts
-from vggsuite.data.caltech import read_caltech
+from vggsuite.data.caltech import caltech_tree, read_caltech
 from vggsuite.data.digits import VERSION, embed_digits
 from vggsuite.data.labelled import LabelledImages, as_published, joined, randomly_split
-from vggsuite.data.layouts import ImageSet
+from vggsuite.data.layouts import ImageSet, Trees
 from vggsuite.data.letters import VERSION as LETTERS_VERSION
 from vggsuite.data.letters import embed_letters
 from vggsuite.data.packed import is_pack, read_pack
 from vggsuite.data.samples import Samples
+from vggsuite.data.skipping import LeftOut, read_left_out, remaining, require_classes
+from vggsuite.data.trees import Tree
 from vggsuite.data.voc import read_action, read_classification
 from vggsuite.errors import UserError
 
@@ -25,10 +28,12 @@ TREES = {
 
 def find_images(config: DataConfig, *, val_only: bool = False) -> ImageSet:
     """The images of the data set that `config` names, or its validation images alone, from its files or from a pack of
-    them; an embedded one is drawn on first use. Of a set for transfer, the split `data.splits.chosen`.
+    them, less those that `config.skip` leaves out; an embedded one is drawn on first use. Of a set for transfer, the
+    split `data.splits.chosen`.
 
     Raises:
-        UserError: where nothing is found, or not what `config` expects, and for a set that nets are not trained on.
+        UserError: where nothing is found, or not what `config` expects, for a set that nets are not trained on, and
+            where `config.skip` does not fit.
     """
     if config.layout in MULTI_LABEL:
         raise UserError(
@@ -40,7 +45,11 @@ def find_images(config: DataConfig, *, val_only: bool = False) -> ImageSet:
         found = find_labelled(config)
         split = found.splits[splits.chosen]
         return ImageSet(
-            Path(config.root), found.classes, found.samples.take(split.train), found.samples.take(split.test)
+            Path(config.root),
+            found.classes,
+            found.samples.take(split.train),
+            found.samples.take(split.test),
+            left_out=found.left_out,
         )
     return find_published(config, val_only=val_only)
 
@@ -53,29 +62,72 @@ def find_published(config: DataConfig, *, val_only: bool = False) -> ImageSet:
     if val_only and "train" in config.expected:
         found["train"] = config.expected["train"]  # not looked at
     require_counts(config, found)
-    return images
+    left_out = read_left_out(config)
+    return images if left_out is None else without(images, left_out, val_only=val_only)
+
+
+def without(images: ImageSet, left_out: LeftOut, *, val_only: bool) -> ImageSet:
+    """The data set less what a report leaves out; raises as `remaining` and `require_classes`."""
+    require_classes(images.classes, left_out)
+    val = remaining(images.val, "val", images.classes, left_out)
+    if val_only:
+        seen = replace(left_out, names={"val": left_out.names.get("val", frozenset())})
+        return replace(images, val=val, left_out=seen)
+    train = remaining(images.train, "train", images.classes, left_out)
+    return replace(images, train=train, val=val, left_out=left_out)
 
 
 def find_labelled(config: DataConfig) -> LabelledImages:
     """The images of the data set that `config` names, with all its splits.
 
     Raises:
-        UserError: where nothing is found, or not what `config` expects, and for classes too small to be split.
+        UserError: where nothing is found, or not what `config` expects, for classes too small to be split, and where
+            `config.skip` does not fit.
     """
     root = Path(config.root).expanduser()
     if config.layout in MULTI_LABEL:
         found = read_voc(config.layout, root, config.held_out)
-    elif config.layout in TREES:
-        classes, samples = read_tree(config.layout, root)
-        found = randomly_split(classes, samples, config.splits, config.held_out)
+        require_counts(config, {"classes": len(found.classes), "images": len(found.samples)})
+        left_out = read_left_out(config)
+        return found.without(left_out) if left_out else found
+    if config.layout in TREES:
+        return split_tree(config, root)
+    images = find_published(config)
+    if config.splits.train_per_class is None:
+        found = as_published(images, config.splits, config.held_out)
     else:
-        images = find_published(config)
-        if config.splits.train_per_class is None:
-            return as_published(images, config.splits, config.held_out)
         everything = joined(images.train, images.val)
-        return randomly_split(images.classes, everything, config.splits, config.held_out)
-    require_counts(config, {"classes": len(found.classes), "images": len(found.samples)})
-    return found
+        found = randomly_split(images.classes, everything, config.splits, config.held_out)
+    return replace(found, left_out=images.left_out)
+
+
+def split_tree(config: DataConfig, root: Path) -> LabelledImages:
+    """The images of one tree, with the splits that are drawn of what is not left out."""
+    classes, samples = read_tree(config.layout, root)
+    require_counts(config, {"classes": len(classes), "images": len(samples)})
+    left_out = read_left_out(config)
+    if left_out:
+        require_classes(classes, left_out)
+        samples = remaining(samples, "images", classes, left_out)
+    return replace(randomly_split(classes, samples, config.splits, config.held_out), left_out=left_out)
+
+
+def find_trees(config: DataConfig) -> Trees | Tree:
+    """What lies below `config.root` in files of their own, of a layout of class folders, whatever is wrong with it: the
+    trees of both splits, or the one of a set for transfer.
+
+    Raises:
+        UserError: where nothing is found.
+    """
+    root = Path(config.root).expanduser()
+    match config.layout:
+        case Layout.digits:
+            return layouts.imagenet_trees(digits(root))
+        case Layout.imagenet:
+            return layouts.imagenet_trees(root)
+        case Layout.folder:
+            return layouts.folder_trees(root, config.val_fraction)
+    return caltech_tree(letters(root) if config.layout == Layout.letters else root, TREES[config.layout])
 
 
 def read_voc(layout: Layout, root: Path, held_out: float) -> LabelledImages:
@@ -104,6 +156,13 @@ def letters(root: Path) -> Path:
     return home
 
 
+def digits(root: Path) -> Path:
+    """The folder of the embedded digits, drawn if need be."""
+    home = root / f"v{VERSION}"
+    embed_digits(home)
+    return home
+
+
 def require_counts(config: DataConfig, found: dict[str, int]) -> None:
     """Make sure that a data set holds as much as `config` expects."""
     for part, expected in config.expected.items():
@@ -122,9 +181,7 @@ def find_files(config: DataConfig, root: Path, *, val_only: bool) -> ImageSet:
     """The images in files of their own below `root`."""
     match config.layout:
         case Layout.digits:
-            root = root / f"v{VERSION}"
-            embed_digits(root)
-            return layouts.imagenet(root, val_only=val_only)
+            return layouts.imagenet(digits(root), val_only=val_only)
         case Layout.imagenet:
             return layouts.imagenet(root, val_only=val_only)
         case Layout.folder:

@@ -78,13 +78,18 @@ def naming_unreadable(location: str | os.PathLike[str]) -> Iterator[None]:
     except UserError:
         raise
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        match error:
-            case FileNotFoundError():
-                reason = "no such file"
-            case UnidentifiedImageError():
-                reason = "no image of a known format"
-            case _:
-                reason = first_line(error)
         raise UserError(
-            f"{Path(location)} cannot be read as an image ({reason}); mend the file or name another."
+            f"{Path(location)} cannot be read as an image ({reason_of(error)}); mend the file or name another."
         ) from error
+
+
+def reason_of(error: Exception) -> str:
+    """Why an image cannot be read, in a few words."""
+    match error:
+        case FileNotFoundError():
+            return "no such file"
+        case UnidentifiedImageError():
+            return "no image of a known format"
+        case OSError(strerror=str(told)):
+            return told
+    return first_line(error)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from vggsuite.config import SplitsConfig
 from vggsuite.data.layouts import ImageSet, digest, split_positions
 from vggsuite.data.samples import Files, Samples
+from vggsuite.data.skipping import LeftOut, kept, require_classes, require_filled
 from vggsuite.errors import UserError
 
 HEADER_READERS = 16  # threads: reading a header is waiting for the disk
@@ -36,6 +37,7 @@ class LabelledImages:
         splits: one or several.
         boxes: int [N, 4] in pixels: left, top, right and bottom, the latter two not included.
         multi_label: whether an image may have several classes.
+        left_out: the images that data.skip leaves out, None without it.
     """
 
     classes: list[str]
@@ -44,12 +46,44 @@ class LabelledImages:
     splits: list[Split]
     boxes: np.ndarray | None = None
     multi_label: bool = False
+    left_out: LeftOut | None = None
 
     def fingerprint(self) -> str:
         """SHA-256 over the class names and every image's name, targets, box and size in bytes."""
         boxes = [""] * len(self.samples) if self.boxes is None else self.boxes.tolist()
         targets = (row.tobytes().hex() for row in self.targets)
         return digest(self.classes, *zip(self.samples.names(), targets, boxes, self.samples.num_bytes(), strict=True))
+
+    def without(self, left_out: LeftOut) -> "LabelledImages":
+        """The images less those that a report leaves out.
+
+        Raises:
+            UserError: where the report does not fit, and for a class that would have no image to learn or to test.
+        """
+        require_classes(self.classes, left_out)
+        kept_ones = kept(self.samples.names(), left_out.everything(), left_out)
+        place = np.full(len(self.samples), -1)
+        place[kept_ones] = np.arange(len(kept_ones))
+        splits = [Split(*(place[part][place[part] >= 0] for part in split)) for split in self.splits]
+        boxes = None if self.boxes is None else self.boxes[kept_ones]
+        found = replace(
+            self,
+            samples=self.samples.take(kept_ones),
+            targets=self.targets[kept_ones],
+            splits=splits,
+            boxes=boxes,
+            left_out=left_out,
+        )
+        for before, after in zip(self.splits, splits, strict=True):
+            for name, old, new in zip(("train", "test"), before[::2], after[::2], strict=True):
+                require_filled(self.classes_of(old), found.classes_of(new), self.classes, f"{name} image", left_out)
+            if not len(after.held_out):
+                raise UserError(f"data.skip={left_out.place} would leave no image held out; mend some, and check anew.")
+        return found
+
+    def classes_of(self, indices: np.ndarray) -> np.ndarray:
+        """The classes that some of the images at `indices` have."""
+        return np.flatnonzero((self.targets[indices] == 1).any(axis=0))
 
     def sizes(self) -> list[tuple[int, int]]:
         """Width and height of every image.

@@ -2,14 +2,17 @@
 
 import csv
 import hashlib
+import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-from torchvision.datasets.folder import IMG_EXTENSIONS, make_dataset
 
 from vggsuite.data.samples import NO_IMAGES, Files, Samples
+from vggsuite.data.skipping import LeftOut
+from vggsuite.data.trees import Tree, class_names, files_below, read_tree, require_folder, require_sound
 from vggsuite.errors import UserError
 
 KAGGLE_IMAGES = Path("Data/CLS-LOC")
@@ -24,6 +27,7 @@ class ImageSet:
 
     Attributes:
         re_encoded: of training images that a pack holds rescaled, the smallest side and the JPEG quality.
+        left_out: the images that data.skip leaves out, None without it.
     """
 
     root: Path
@@ -31,6 +35,7 @@ class ImageSet:
     train: Samples
     val: Samples
     re_encoded: dict[str, int] | None = None
+    left_out: LeftOut | None = None
 
     def fingerprint(self) -> str:
         """SHA-256 over the class names and every validation image's name, label and size in bytes: what a figure on
@@ -47,6 +52,32 @@ def digest(*rows: Iterable[object]) -> str:
     return hashlib.sha256("\n".join("\0".join(map(str, row)) for row in rows).encode()).hexdigest()
 
 
+class Trees(NamedTuple):
+    """The images of both splits as they lie, whatever is wrong with them; `train` is None where only the validation
+    images were asked for."""
+
+    train: Tree | None
+    val: Tree
+
+    def checked(self, root: Path) -> ImageSet:
+        """The data set below `root` that they are.
+
+        Raises:
+            UserError: where a class is empty, or train and val differ in their classes.
+        """
+        for tree in (each for each in self if each is not None):
+            require_sound(tree)
+        if self.train is None:
+            return ImageSet(root, self.val.classes, NO_IMAGES, self.val.samples)
+        if self.train.classes != self.val.classes:
+            odd = sorted(set(self.train.classes) ^ set(self.val.classes))
+            raise UserError(
+                f"{self.train.folder} and {self.val.folder} differ in their classes ({', '.join(odd[:5])}"
+                f"{', ...' if len(odd) > 5 else ''} in one only); both need the same class folders."
+            )
+        return ImageSet(root, self.train.classes, self.train.samples, self.val.samples)
+
+
 def class_folders(root: Path, val_fraction: float, *, val_only: bool = False) -> ImageSet:
     """`train/<class>/*` and `val/<class>/*` below `root`, or one tree `<class>/*` of which the last `val_fraction` of
     every class's sorted files is the validation split. With `val_only`, `val/` is enough.
@@ -54,12 +85,23 @@ def class_folders(root: Path, val_fraction: float, *, val_only: bool = False) ->
     Raises:
         UserError: where nothing is found, a class is empty, or train and val differ in their classes.
     """
+    images = folder_trees(root, val_fraction, val_only=val_only).checked(root)
+    if not len(images.val):
+        raise UserError(f"data.root={root} has too few images for data.val_fraction={val_fraction}; raise it.")
+    return images
+
+
+def folder_trees(root: Path, val_fraction: float, *, val_only: bool = False) -> Trees:
+    """What lies in the layouts of `class_folders`.
+
+    Raises:
+        UserError: where nothing is found.
+    """
     require_folder(root)
     if val_only and (root / "val").is_dir():
-        classes, val = read_tree(root, "val")
-        return ImageSet(root, classes, NO_IMAGES, val)
+        return Trees(None, read_tree(root, "val"))
     if (root / "train").is_dir() and (root / "val").is_dir():
-        return two_trees(root)
+        return Trees(read_tree(root, "train"), read_tree(root, "val"))
     for split in ("train", "val"):
         if (root / split).is_dir():
             other = "val" if split == "train" else "train"
@@ -71,11 +113,9 @@ def class_folders(root: Path, val_fraction: float, *, val_only: bool = False) ->
             f"data.root={root} has no train/ and val/, so data.val_fraction={val_fraction} of its images are to be "
             "the validation split; allowed: a number between 0 and 1 (data.val_fraction=0.2)."
         )
-    classes, samples = read_tree(root, ".")
-    train, val = split_samples(samples, val_fraction)
-    if not len(val):
-        raise UserError(f"data.root={root} has too few images for data.val_fraction={val_fraction}; raise it.")
-    return ImageSet(root, classes, train, val)
+    tree = read_tree(root, ".")
+    train, val = split_samples(tree.samples, val_fraction)
+    return Trees(replace(tree, samples=train), replace(tree, samples=val))
 
 
 def imagenet(root: Path, *, val_only: bool = False) -> ImageSet:
@@ -86,12 +126,23 @@ def imagenet(root: Path, *, val_only: bool = False) -> ImageSet:
     Raises:
         UserError: as `class_folders`, and where only the original tar files are found.
     """
-    require_folder(root)
-    for images in (root / KAGGLE_IMAGES, root / "ILSVRC" / KAGGLE_IMAGES):
-        if images.is_dir():
-            return kaggle(root, images, val_only=val_only)
+    images = kaggle_folder(root)
+    if images is not None:
+        return kaggle(root, images, val_only=val_only)
+    return imagenet_trees(root, val_only=val_only).checked(root)
+
+
+def imagenet_trees(root: Path, *, val_only: bool = False) -> Trees:
+    """What lies in the layouts of `imagenet`.
+
+    Raises:
+        UserError: where nothing is found, or only the original tar files.
+    """
+    images = kaggle_folder(root)
+    if images is not None:
+        return kaggle_trees(root, images, val_only=val_only)
     if val_only and (root / "val").is_dir():
-        return class_folders(root, val_fraction=0.0, val_only=True)
+        return folder_trees(root, val_fraction=0.0, val_only=True)
     if not (root / "train").is_dir() and any((root / name).is_file() for name in TAR_FILES):
         raise UserError(
             f"data.root={root} holds the original tar files, not yet unpacked; unpack them with: "
@@ -102,11 +153,45 @@ def imagenet(root: Path, *, val_only: bool = False) -> ImageSet:
             f"data.root={root} holds no ILSVRC-2012: neither {'' if val_only else 'train/ and '}val/, nor "
             f"{KAGGLE_IMAGES}/, nor its tar files; type data.root=<folder>."
         )
-    return class_folders(root, val_fraction=0.0)
+    return folder_trees(root, val_fraction=0.0)
+
+
+def kaggle_folder(root: Path) -> Path | None:
+    """The images of the layout of Kaggle's ImageNet competition, if that is what lies below `root`."""
+    places = (root / KAGGLE_IMAGES, root / "ILSVRC" / KAGGLE_IMAGES)
+    require_folder(root)
+    return next((place for place in places if place.is_dir()), None)
 
 
 def kaggle(root: Path, images: Path, *, val_only: bool) -> ImageSet:
     """The layout of Kaggle's ImageNet competition: `images`/train/<class>/*, `images`/val/* and a csv of labels."""
+    trees = kaggle_trees(root, images, val_only=val_only)
+    train, val = trees
+    train_folder = images / "train"
+    if train is not None:
+        require_sound(train)
+        classes = train.classes
+    else:
+        classes = class_names(train_folder) if train_folder.is_dir() else val.classes
+    class_index = {name: index for index, name in enumerate(classes)}
+    unknown = next((name for name in val.classes if name not in class_index), None)
+    if unknown:
+        raise UserError(f"{KAGGLE_VAL_LABELS} names class {unknown}, which {train_folder} does not have; add it there.")
+    present = sum(1 for _ in (images / "val").glob("*.JPEG"))
+    if present != len(val.samples):
+        raise UserError(
+            f"{images / 'val'} holds {present} JPEG images and {KAGGLE_VAL_LABELS} {len(val.samples)}; complete it."
+        )
+    labels = np.array([class_index[name] for name in val.classes], dtype=np.int64)[val.samples.labels]
+    return ImageSet(root, classes, train.samples if train else NO_IMAGES, Samples.all_of(val.samples.store, labels))
+
+
+def kaggle_trees(root: Path, images: Path, *, val_only: bool) -> Trees:
+    """What lies in the layout of `kaggle`.
+
+    Raises:
+        UserError: where nothing tells the classes of the validation images.
+    """
     csv_file = next((p for p in (root / KAGGLE_VAL_LABELS, images.parents[2] / KAGGLE_VAL_LABELS) if p.is_file()), None)
     if csv_file is None:
         raise UserError(
@@ -114,63 +199,16 @@ def kaggle(root: Path, images: Path, *, val_only: bool) -> ImageSet:
         )
     with csv_file.open(newline="") as lines:
         class_of = {row["ImageId"]: row["PredictionString"].split()[0] for row in csv.DictReader(lines)}
-    if not val_only:
-        classes, train = read_tree(root, images.relative_to(root) / "train")
-    else:
-        train_folder = images / "train"
-        classes, train = class_names(train_folder) if train_folder.is_dir() else sorted({*class_of.values()}), NO_IMAGES
+    folder = images / "val"
+    below = folder.relative_to(root)
+    classes, names = sorted({*class_of.values()}), sorted(class_of)
     class_index = {name: index for index, name in enumerate(classes)}
-    unknown = next((name for name in class_of.values() if name not in class_index), None)
-    if unknown:
-        raise UserError(f"{csv_file} names class {unknown}, which {images / 'train'} does not have; add it there.")
-    names = sorted(class_of)
-    present = sum(1 for _ in (images / "val").glob("*.JPEG"))
-    if present != len(names):
-        raise UserError(f"{images / 'val'} holds {present} JPEG images and {csv_file.name} {len(names)}; complete it.")
-    files = Files(root, [f"{(images / 'val').relative_to(root)}/{name}.JPEG" for name in names])
-    return ImageSet(root, classes, train, Samples.all_of(files, [class_index[class_of[name]] for name in names]))
-
-
-def two_trees(root: Path) -> ImageSet:
-    """One tree of class folders for each split."""
-    classes, train = read_tree(root, "train")
-    val_classes, val = read_tree(root, "val")
-    if classes != val_classes:
-        odd = sorted(set(classes) ^ set(val_classes))
-        raise UserError(
-            f"{root / 'train'} and {root / 'val'} differ in their classes ({', '.join(odd[:5])}"
-            f"{', ...' if len(odd) > 5 else ''} in one only); both need the same class folders."
-        )
-    return ImageSet(root, classes, train, val)
-
-
-def read_tree(root: Path, tree: str | Path) -> tuple[list[str], Samples]:
-    """Class names (folder names in sorted order) and image files of `root`/`tree`/<class>/**."""
-    folder = root / tree
-    classes = class_names(folder)
-    index = {name: label for label, name in enumerate(classes)}
-    found = make_dataset(str(folder), index, extensions=IMG_EXTENSIONS, allow_empty=True)
-    named = [(path[len(str(root)) + 1 :], label) for path, label in found if "/." not in path[len(str(folder)) :]]
-    empty = sorted(set(range(len(classes))) - {label for _, label in named})
-    if empty:
-        raise UserError(
-            f"{folder / classes[empty[0]]} holds no images ({len(empty)} class folder(s) without any); add some "
-            f"({' '.join(IMG_EXTENSIONS)}) or remove the folder."
-        )
-    return classes, Samples.all_of(Files(root, [name for name, _ in named]), [label for _, label in named])
-
-
-def class_names(folder: Path) -> list[str]:
-    """The names of the class folders in `folder`, sorted.
-
-    Raises:
-        UserError: where there are none.
-    """
-    require_folder(folder)
-    classes = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    if not classes:
-        raise UserError(f"{folder} holds no class folders; allowed: one folder of images for each class (data.root).")
-    return classes
+    files = Files(root, [f"{below}/{name}.JPEG" for name in names])
+    val = Samples.all_of(files, [class_index[class_of[name]] for name in names])
+    there = [os.path.basename(path) for path in (files_below(str(folder), deep=False) if folder.is_dir() else [])]
+    others = [f"{below}/{name}" for name in there if name.removesuffix(".JPEG") not in class_of]
+    train = None if val_only else read_tree(root, images.relative_to(root) / "train")
+    return Trees(train, Tree(folder, classes, val, others=others))
 
 
 def split_samples(samples: Samples, fraction: float) -> tuple[Samples, Samples]:
@@ -187,8 +225,3 @@ def split_positions(labels: np.ndarray, fraction: float) -> np.ndarray:
         count = min(max(1, round(len(own) * fraction)), len(own) - 1)
         held[own[len(own) - count :]] = True
     return held
-
-
-def require_folder(folder: Path) -> None:
-    if not folder.is_dir():
-        raise UserError(f"{folder} is no folder; type data.root=<folder of the data set>.")

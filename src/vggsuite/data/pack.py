@@ -12,7 +12,7 @@ from joblib import Parallel, cpu_count, delayed
 from PIL import Image
 from tqdm import tqdm
 
-from vggsuite.config import PackConfig
+from vggsuite.data.config import PackConfig
 from vggsuite.data.find import find_images
 from vggsuite.data.images import decode, naming_unreadable
 from vggsuite.data.jpeg import MAX_SIDE

@@ -19,6 +19,7 @@ from vggsuite.config import PROJECT_ROOT, Decoder
 from vggsuite.data.datasets import WholeImages
 from vggsuite.data.layouts import ImageSet
 from vggsuite.data.preprocessing import Preprocessing
+from vggsuite.data.skipping import told_of
 from vggsuite.evaluation import inference
 from vggsuite.evaluation.metrics import confusion_matrix, errors, per_class, rank_of_label
 from vggsuite.files import exclusive, write_atomically
@@ -113,6 +114,11 @@ class Evaluator:
         """What the net is given: which images, and decoded by whom."""
         return {"fingerprint": self.images.fingerprint(), "decoder": str(self.decoder)}
 
+    @property
+    def skipped(self) -> dict[str, Any] | None:
+        """How many images were left out, of which the fingerprint does not tell."""
+        return told_of(self.images.left_out)
+
     @cached_property
     def truth(self) -> Truth:
         images = self.images
@@ -159,7 +165,7 @@ class Evaluator:
             protocol=asdict(protocol),
             members=[as_member(member) for member in members],
             command=self.command,
-            data={"name": self.data_name, "num_classes": found.shape[1], **self.seen},
+            data={"name": self.data_name, "num_classes": found.shape[1], **self.seen, "skipped": self.skipped},
             metrics=errors(found, torch.from_numpy(self.truth.labels)),
             published=list(self.subject.published),
             cost={

@@ -19,7 +19,7 @@ from vggsuite.results.record import Evaluation, current_evaluation, evaluation_f
 from vggsuite.results.run_folder import CONFIG_FILE, require_finished, weights_of
 
 # Settings of `data` that say where images are and how they are read; the others are of how the net was trained.
-PLACE = ("name", "layout", "root", "val_fraction", "num_workers", "decoder", "expected")
+PLACE = ("name", "layout", "root", "val_fraction", "num_workers", "decoder", "expected", "skip")
 
 # What `trainer` says of training alone, as conf/trainer/ has it; an evaluation knows no such thing.
 OF_TRAINING = {

@@ -6,7 +6,8 @@ from typing import Any
 
 from omegaconf import MISSING
 
-from vggsuite.config import BoxesConfig, DataConfig, ModelConfig, OnRunsConfig, TrainConfig
+from vggsuite.config import DataConfig, ModelConfig, OnRunsConfig, TrainConfig
+from vggsuite.data.config import BoxesConfig
 from vggsuite.protocol import Precision
 
 Regression = StrEnum("Regression", ["scr", "pcr"])

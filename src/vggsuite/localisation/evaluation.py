@@ -15,6 +15,7 @@ from vggsuite.config import PROJECT_ROOT
 from vggsuite.data.datasets import WholeImages
 from vggsuite.data.find import find_images
 from vggsuite.data.preprocessing import Preprocessing
+from vggsuite.data.skipping import told_of
 from vggsuite.devices import check_devices, chosen_workers, torch_devices
 from vggsuite.errors import UserError
 from vggsuite.evaluation import inference
@@ -82,7 +83,7 @@ def finished(test: "GroundTruth | Places", folder: Path, command: str) -> Locali
         devices = torch_devices(config.trainer)
         record = Localisation(
             name=name_of_test(config, folder),
-            **test.identity,
+            **test.identity | {"data": test.boxed.told | {"skipped": told_of(test.boxed.images.left_out)}},
             command=command,
             metrics=metrics_of(found),
             cost={"wall_seconds": round(time.perf_counter() - clock, 2), "devices": len(devices)},

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vggsuite.config import BoxesConfig, DataConfig
+from vggsuite.config import DataConfig
 from vggsuite.data.annotations import BoxesOfSplit, read_boxes
 from vggsuite.data.boxes import Boxes
+from vggsuite.data.config import BoxesConfig
 from vggsuite.data.layouts import ImageSet, split_samples
 from vggsuite.data.samples import Samples
 from vggsuite.errors import UserError

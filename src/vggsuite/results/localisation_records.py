@@ -13,7 +13,7 @@ import numpy as np
 
 from vggsuite.errors import UserError, first_line
 from vggsuite.files import write_atomically
-from vggsuite.results.record import SCHEMA_VERSION, Record, read
+from vggsuite.results.record import SCHEMA_VERSION, Record, is_of, read
 
 LOCALISER_FILE = "localiser.json"
 LOCALISATION_FILE = "localisation.json"
@@ -97,7 +97,7 @@ def finished_test(folder: Path, identity: Mapping[str, Any]) -> Localisation | N
     if not all((folder / file).is_file() for file in (LOCALISATION_FILE, BOXES_FILE)):
         return None
     there = read_localisation(folder)
-    return there if all(getattr(there, name) == value for name, value in identity.items()) else None
+    return there if is_of(there, identity) else None
 
 
 def read_localisation(folder: Path) -> Localisation:

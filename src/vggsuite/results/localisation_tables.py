@@ -6,6 +6,7 @@ from typing import Any
 from vggsuite.results.experiments import printed_rows
 from vggsuite.results.localisation_claims import CLAIMS, grid_of_claims
 from vggsuite.results.localisation_points import TITLES, TRAINED, WAYS, Found, Localisations
+from vggsuite.results.record import skipped_remarks
 from vggsuite.results.rendering import DASH, Grid, Report, commit_text
 from vggsuite.results.report import DESCRIPTIONS, error_text
 from vggsuite.results.tables import Measured, measured, scales_text
@@ -145,4 +146,4 @@ def remarks(number: int, shown: Sequence[Found], confidence: float) -> list[str]
         for kind, count in each.record.data["counts"].items()
         if count
     ]
-    return lines
+    return lines + skipped_remarks(each.record.data for each in shown)

@@ -2,7 +2,7 @@
 (docs/design.md, contract 2)."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -33,7 +33,8 @@ class Record:
         train_scale: S, [low, high] in pixels.
         test: the fields of the `Protocol` of the dense evaluation that ended the run.
         data: `name`, `fingerprint` of the test images and `train_fingerprint`, `crop`, `mean`, `std`, `num_classes`,
-            `num_train`, `num_val` and `num_test` images.
+            `num_train`, `num_val` and `num_test` images; `skipped`, how many of each part the SHA-256 `report` of a
+            check left out, None without one (`data.skip`).
         recipe: the training recipe, with the precision that was chosen.
         init: distribution, layers and, where layers were copied, the `run` they came from, when it `started` and its
             checkpoint's SHA-256.
@@ -84,7 +85,7 @@ class Evaluation:
         members: of the evaluations whose posteriors were averaged the `name`, and when each `started`; none where
             images went through the net.
         command: what repeats it.
-        data: `name`, `fingerprint` and `num_classes` of the data set.
+        data: `name`, `fingerprint` and `num_classes` of the data set, and `skipped`, as a run's.
         metrics: `top1_error` and `top5_error` in percent, `top1_interval` and `top5_interval` with their `confidence`,
             and `num_images` behind them.
         published: of published weights, the figures that others printed of them.
@@ -120,7 +121,7 @@ class Transfer:
         settings: `mode`, `features`, `source` and, of an SVM, how images are described; of fine-tuning, the recipe,
             with the layers that were frozen.
         data: `name`, `fingerprint`, SHA-256 of all `contents`, `num_classes`, `num_images`, `held_out`, `decoder` and
-            the settings of the `splits`.
+            the settings of the `splits`; `skipped`, as a run's.
         metric: in words of the config.
         splits: of each its `score` in percent, that of each class, `num_train` and `num_test` images, and what was
             chosen on the `num_held_out`.
@@ -230,6 +231,30 @@ def read(file: Path, kind: type[Kind]) -> Kind:
             "(rerun=true)."
         )
     return kind(**content)
+
+
+def is_of(record: Any, identity: Mapping[str, Any]) -> bool:
+    """Whether a record is of this identity: the values of some of its fields, and of its `data` of some entries."""
+    return all(
+        value.items() <= getattr(record, name).items() if name == "data" else getattr(record, name) == value
+        for name, value in identity.items()
+    )
+
+
+def skipped_remarks(data: Iterable[Mapping[str, Any]]) -> list[str]:
+    """A sentence for the reader of a table whose figures are on, or of nets trained on, a data set of which images were
+    left out.
+
+    Args:
+        data: what records say of theirs; older ones say nothing of it.
+    """
+    sentences = []
+    for told in data:
+        if skipped := told.get("skipped"):
+            counts = ", ".join(f"{count:,} {part}" for part, count in skipped.items() if part != "report")
+            report = f"a report of check_data.py ({skipped['report'][:8]})"
+            sentences.append(f"Images of {told['name']} were left out by {report}: {counts}.")
+    return list(dict.fromkeys(sentences))
 
 
 def find_records(runs: Path) -> dict[Path, Record]:

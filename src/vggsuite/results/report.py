@@ -6,6 +6,7 @@ from dataclasses import fields as dataclass_fields
 from vggsuite.results import claims, tables
 from vggsuite.results.claims import Finding
 from vggsuite.results.collection import Collection, Result, outdated
+from vggsuite.results.record import skipped_remarks
 from vggsuite.results.rendering import DASH, Grid, Report, commit_text, duration
 from vggsuite.results.statistics import Estimate
 from vggsuite.results.tables import Measured, Ours, Row
@@ -152,6 +153,9 @@ def remarks(number: int, collection: Collection, shown: Sequence[Result], confid
             "The seven nets of the submission: our jittered D has all layers fine-tuned, the paper's its FC layers "
             "alone."
         )
+    lines += skipped_remarks(
+        record.data for result in shown for record in (result.evaluation, result.run) if record is not None
+    )
     lines += outdated(collection.results)
     if number == 3 and collection.others:
         lines.append(f"Finished runs that are no part of this table: {', '.join(collection.others)}.")

@@ -5,6 +5,7 @@ from typing import Any
 
 from vggsuite.config import MULTI_LABEL
 from vggsuite.results.experiments import printed_rows
+from vggsuite.results.record import skipped_remarks
 from vggsuite.results.rendering import DASH, Grid, Report, commit_text
 from vggsuite.results.statistics import Estimate, mean_and_sd
 from vggsuite.results.transfer_claims import CLAIMS, compare, paper_difference, verdict
@@ -44,7 +45,10 @@ def make_transfer_report(
         name=f"table{number}",
         heading=heading(number, shown, source, variant),
         grids=grids,
-        remarks=remarks(number, targets, confidence),
+        remarks=[
+            *remarks(number, targets, confidence),
+            *skipped_remarks(found.record.data for found in shown),
+        ],
         sources=[
             (found.record.name, commit_text(found.record.environment), f"`{found.record.command}`") for found in shown
         ],

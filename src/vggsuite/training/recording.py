@@ -4,6 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from vggsuite.data.module import ImageData
+from vggsuite.data.skipping import told_of
 from vggsuite.devices import chosen_precision, uses_gpu
 from vggsuite.models.vgg import VGG
 from vggsuite.results.environment import environment
@@ -45,6 +46,7 @@ def describe(data: ImageData) -> dict[str, Any]:
         "crop": data.config.crop,
         "decoder": str(data.config.decoder),
         "re_encoded": data.images.re_encoded,
+        "skipped": told_of(data.images.left_out),
         "mean": data.config.mean,
         "std": data.config.std,
         "num_classes": len(data.images.classes),

@@ -40,6 +40,7 @@ OF_IMAGES = (
     "val_fraction",
     "decoder",
     "num_workers",
+    "skip",
     "splits",
 )
 
@@ -101,6 +102,8 @@ def training_words(
     pixels = subject.preprocessing
     std = pixels.std.flatten().tolist() if pixels.divides else None
     data = {key: value for key, value in leaves(asdict(config.data)).items() if key.split(".")[0] in OF_IMAGES}
+    if config.data.skip is None:
+        del data["skip"]  # which would be part of a run's name
     data |= {"crop": subject.net.crop, "mean": pixels.mean.flatten().tolist(), "std": std}
     settings = {
         **{f"model.{name}": value for name, value in subject.factors.items()},

@@ -16,13 +16,14 @@ from omegaconf import OmegaConf
 from vggsuite.config import Features, Metric, Mode, Region, TransferConfig
 from vggsuite.data.find import find_labelled
 from vggsuite.data.labelled import LabelledImages
+from vggsuite.data.skipping import told_of
 from vggsuite.devices import check_devices, torch_devices
 from vggsuite.errors import UserError
 from vggsuite.evaluation.run import Subject, write_csv
 from vggsuite.files import exclusive, save_arrays, write_atomically
 from vggsuite.naming import repeat_command
 from vggsuite.results.environment import environment
-from vggsuite.results.record import SCORES_FILE, TRANSFER_FILE, Transfer, read_transfer, write_transfer
+from vggsuite.results.record import SCORES_FILE, TRANSFER_FILE, Transfer, is_of, read_transfer, write_transfer
 from vggsuite.results.resampling import centred_bounds, resampled_scores
 from vggsuite.results.run_folder import CONFIG_FILE
 from vggsuite.results.statistics import mean_and_sd
@@ -67,7 +68,7 @@ def transfer(config: TransferConfig, folder: Path, *, typed: Sequence[str], choi
         record = Transfer(
             **{name: getattr(config, name) for name in ("experiment", "variant", "typed", "seed")},
             command=repeat_command("transfer.py", typed),
-            **identity,
+            **identity | {"data": identity["data"] | {"skipped": told_of(images.left_out)}},
             splits=[outcome.told for outcome in outcomes],
             metrics=metrics_of(config.metric, outcomes, images),
             cost={"wall_seconds": round(time.perf_counter() - clock, 2), "devices": len(devices)},
@@ -144,7 +145,7 @@ def finished(folder: Path, identity: Mapping[str, Any]) -> Transfer | None:
     if not all((folder / file).is_file() for file in (TRANSFER_FILE, SCORES_FILE)):
         return None
     there = read_transfer(folder)
-    return there if all(getattr(there, name) == value for name, value in identity.items()) else None
+    return there if is_of(there, identity) else None
 
 
 def metrics_of(metric: Metric, outcomes: Sequence[Outcome], images: LabelledImages) -> dict[str, Any]:
