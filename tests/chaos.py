@@ -258,8 +258,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if lost else 0
 
 
-LEGEND = """Seconds lost a kill: the wall time of all parts of a round less that of the undisturbed command, for each of its
-kills; median [lowest, highest]. Every part starts Python and its libraries anew."""
+LEGEND = """Seconds lost a kill: the wall time of all parts of a round less that of the undisturbed command, for each of
+its kills; median [lowest, highest]. Every part starts Python and its libraries anew."""
 
 
 def setting() -> str:
