@@ -63,11 +63,11 @@ TRAINED = of("train", "experiment=table3/a", "hydra.run.dir=HOME/runs/run", *TIN
 OVERRIDES = "overrides='model.width=0.02 recipe.epochs=1 recipe.batch_size=256 trainer=cpu data.num_workers=0'"
 SWEPT = of("ablation", "tables=3", "output=HOME/tables", "hydra.launcher.cpu_slots=2", OVERRIDES)
 SCENARIOS = (
-    Scenario("training", TRAINED, 0.5),
-    Scenario("evaluation", of("evaluate", "run=HOME/runs/run", "protocol=both", "shard_size=20"), 0.2, [TRAINED]),
-    Scenario("tables", of("table", "table=3", "output=HOME/tables", OVERRIDES), 0.15, [SWEPT]),
-    Scenario("sweep", SWEPT, 0.08),
-    Scenario("packing", ("src/pack.py", "data=digits", "output=HOME/packed", "images_per_shard=50"), 0.07),
+    Scenario("training", TRAINED, 0.45),
+    Scenario("evaluation", of("evaluate", "run=HOME/runs/run", "protocol=both", "shard_size=20"), 0.22, [TRAINED]),
+    Scenario("tables", of("table", "table=3", "output=HOME/tables", OVERRIDES), 0.18, [SWEPT]),
+    Scenario("sweep", SWEPT, 0.05),
+    Scenario("packing", ("src/pack.py", "data=digits", "output=HOME/packed", "images_per_shard=50"), 0.1),
 )
 
 
