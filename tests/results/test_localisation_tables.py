@@ -65,10 +65,19 @@ def write(runs: Path, experiment: str, num_wrong: int, *, seed: int = 0, **chang
     write_localisation(Localisation(**(content | changes)), folder)
     save_arrays(folder / BOXES_FILE, **{f"wrong_{name}": of_images for name, of_images in by_name.items()})
     if experiment in TRAINED:
-        record = dict.fromkeys(Localiser.__dataclass_fields__) | {
-            "schema_version": 2,
-            "test": {"folder": "localisations/ground_truth-55"},
-        }
+        words = dict.fromkeys(("experiment", "variant", "command", "regression", "finetune"), "")
+        record = (
+            {key: {} for key in Localiser.__dataclass_fields__}
+            | words
+            | {
+                "schema_version": 2,
+                "seed": seed,
+                "train_scale": [55, 55],
+                "environment": STATE,
+                "data": {"name": "digits", "fingerprint": "f" * 64},
+                "test": {"folder": "localisations/ground_truth-55"},
+            }
+        )
         (place / LOCALISER_FILE).write_text(json.dumps(asdict(Localiser(**record))))  # type: ignore[arg-type]
 
 
@@ -128,7 +137,7 @@ def test_several_seeds_have_deviations(tmp_path: Path) -> None:
 
 def test_tests_of_other_images_are_not_mixed(tmp_path: Path) -> None:
     write(tmp_path, "table9/s256", 60)
-    write(tmp_path, "table9/s384", 40, data={"fingerprint": "f" * 64, "boxes": "others"})
+    write(tmp_path, "table9/s384", 40, data={"name": "digits", "fingerprint": "f" * 64, "boxes": "others"})
     with pytest.raises(UserError, match="were tested on different images or boxes"):
         table(9, tmp_path)
 

@@ -193,7 +193,7 @@ def read_xml_folder(folder: Path, split: str) -> Iterator[Annotation]:
             width, height = (int(float(root.findtext(f"size/{side}", "0"))) for side in ("width", "height"))
             boxes = [(str(item.findtext("name")), edges_of(bounds(item))) for item in root.findall("object")]
             yield Annotation(file.stem, boxes, (width, height) if min(width, height) > 0 else None)
-        except (OSError, ElementTree.ParseError, ValueError, OverflowError) as error:
+        except (OSError, ElementTree.ParseError, LookupError, ValueError, OverflowError) as error:
             raise UserError(f"{file} is no PASCAL-VOC annotation ({error}); mend it or remove it.") from error
 
 

@@ -112,8 +112,7 @@ def kaggle(root: Path, images: Path, *, val_only: bool) -> ImageSet:
         raise UserError(
             f"{root / KAGGLE_VAL_LABELS} is missing, without which {images / 'val'} has no labels; put it there."
         )
-    with csv_file.open(newline="") as lines:
-        class_of = {row["ImageId"]: row["PredictionString"].split()[0] for row in csv.DictReader(lines)}
+    class_of = read_labels(csv_file)
     if not val_only:
         classes, train = read_tree(root, images.relative_to(root) / "train")
     else:
@@ -129,6 +128,28 @@ def kaggle(root: Path, images: Path, *, val_only: bool) -> ImageSet:
         raise UserError(f"{images / 'val'} holds {present} JPEG images and {csv_file.name} {len(names)}; complete it.")
     files = Files(root, [f"{(images / 'val').relative_to(root)}/{name}.JPEG" for name in names])
     return ImageSet(root, classes, train, Samples.all_of(files, [class_index[class_of[name]] for name in names]))
+
+
+def read_labels(file: Path) -> dict[str, str]:
+    """The class of each image, by its name, as Kaggle's csv tells: `ImageId,PredictionString`, the latter a class and
+    boxes.
+
+    Raises:
+        UserError: naming the line that tells none.
+    """
+    line = 1
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as lines:
+            class_of = {}
+            for row in (rows := csv.DictReader(lines)):
+                line = rows.line_num
+                class_of[row["ImageId"]] = row["PredictionString"].split()[0]
+        return class_of
+    except (OSError, LookupError, AttributeError, ValueError, csv.Error) as error:
+        raise UserError(
+            f"{file} cannot be read in line {line}; allowed: an image, then its class and <xmin> <ymin> <xmax> <ymax> "
+            "for each box."
+        ) from error
 
 
 def two_trees(root: Path) -> ImageSet:

@@ -9,6 +9,7 @@ import numpy as np
 from vggsuite.data.labelled import LabelledImages, Split
 from vggsuite.data.samples import Files, Samples
 from vggsuite.errors import UserError
+from vggsuite.files import read_lines
 
 ARCHIVES = {
     "2007": ("VOCtrainval_06-Nov-2007.tar", "VOCtest_06-Nov-2007.tar"),
@@ -18,6 +19,7 @@ ARCHIVES = {
 # labels of VOC-2012 are its server's alone.
 SETS = {"2007": (("train", "val"), ("val",), ("test",)), "2012": (("train",), (), ("val",))}
 
+REMEDY = "unpack the archive anew"
 Entry = tuple[str, int]  # an image's name, and the number of a person in it, 0 for the whole image
 
 
@@ -92,7 +94,7 @@ def read_set(folder: Path, classes: Sequence[str], name: str) -> tuple[list[Entr
         file = folder / f"{label}_{name}.txt"
         if not file.is_file():
             raise UserError(f"{file} is missing; unpack the archive that holds it.")
-        columns.append(dict(read_line(line, file) for line in file.read_text().splitlines() if line.strip()))
+        columns.append(dict(read_line(line, file) for line in read_lines(file, REMEDY) if line.strip()))
         if columns[-1].keys() != columns[0].keys():
             odd = sorted(columns[-1].keys() ^ columns[0].keys())[0]
             raise UserError(
@@ -136,6 +138,6 @@ def box_of(home: Path, entry: Entry) -> list[int]:
         left, top, right, bottom = (
             round(float(item.findtext(f"bndbox/{tag}", ""))) for tag in ("xmin", "ymin", "xmax", "ymax")
         )
-    except (OSError, ElementTree.ParseError, KeyError, ValueError) as error:
+    except (OSError, ElementTree.ParseError, LookupError, ValueError, OverflowError) as error:
         raise UserError(f"{file} tells no box of object {number}; unpack the archive anew.") from error
     return [left - 1, top - 1, right, bottom]

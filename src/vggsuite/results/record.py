@@ -5,13 +5,17 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, NotRequired, TypeVar
+
+from pydantic import Field
+from typing_extensions import TypedDict  # as pydantic asks for below Python 3.12
 
 from vggsuite.errors import UserError
-from vggsuite.files import write_atomically
+from vggsuite.files import naming_damaged, write_atomically
 from vggsuite.naming import run_name
 from vggsuite.protocol import Method, Protocol, default_flip
 from vggsuite.results.predictions import PREDICTIONS_FILE
+from vggsuite.typed import typed_json
 
 SCHEMA_VERSION = 2
 RECORD_FILE = "result.json"
@@ -56,7 +60,7 @@ class Record:
     data: dict[str, Any]
     recipe: dict[str, Any]
     init: dict[str, Any]
-    metrics: dict[str, float]
+    metrics: dict[str, Any]
     selection: dict[str, Any]
     cost: dict[str, Any]
     environment: dict[str, Any]
@@ -199,14 +203,14 @@ def read_record(folder: Path) -> Record:
 
     Raises:
         FileNotFoundError: where no run has finished there.
-        UserError: for a record of another schema version.
+        UserError: for a damaged record, and for one of another schema version.
     """
-    return read(folder / RECORD_FILE, Record)
+    return read(folder / RECORD_FILE, Record, OfRun)
 
 
 def read_evaluation(folder: Path) -> Evaluation:
     """The record of the evaluation in `folder`; raises as `read_record`."""
-    return read(folder / EVALUATION_FILE, Evaluation)
+    return read(folder / EVALUATION_FILE, Evaluation, OfEvaluation)
 
 
 def read_transfer(folder: Path) -> Transfer:
@@ -214,22 +218,82 @@ def read_transfer(folder: Path) -> Transfer:
     return read(folder / TRANSFER_FILE, Transfer)
 
 
+class TestFields(TypedDict):
+    """The fields of a `Protocol`, as JSON has them."""
+
+    method: str
+    scales: list[int]
+    flip: bool
+    average: NotRequired[str]
+    ceil_mode: NotRequired[bool]
+    precision: NotRequired[str]
+
+
+class OfData(TypedDict):
+    """What all records say of the data set, beside other things."""
+
+    name: str
+    fingerprint: str
+
+
+class OfEnvironment(TypedDict):
+    """What all records say of where and when they were made, beside other things."""
+
+    started: str
+
+
+class OfAll(TypedDict):
+    """What all records have in common."""
+
+    data: OfData
+    environment: OfEnvironment
+
+
+class OfEvaluatedData(OfData):
+    """What evaluations say of it, too."""
+
+    num_classes: int
+
+
+class OfEvaluation(TypedDict):
+    """What evaluations are put together by."""
+
+    data: OfEvaluatedData
+    environment: OfEnvironment
+
+
+class OfTrainingData(OfData):
+    """What runs say of their data set, too."""
+
+    train_fingerprint: str
+    crop: int
+
+
+class OfRun(TypedDict):
+    """What is asked of runs."""
+
+    data: OfTrainingData
+    environment: OfEnvironment
+    test: TestFields
+    train_scale: Annotated[list[int], Field(min_length=2, max_length=2)]
+
+
 Kind = TypeVar("Kind")
 
 
-def read(file: Path, kind: type[Kind]) -> Kind:
-    """The record in `file`, a dataclass of this `kind`; raises as `read_record`."""
+def read(file: Path, kind: type[Kind], parts: Any = OfAll) -> Kind:
+    """The record in `file`, a dataclass of this `kind`, whose fields have such `parts`; raises as `read_record`."""
     assert is_dataclass(kind)
-    try:
-        content = dict(json.loads(file.read_text()))
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{file} is damaged; remove it and repeat what made it.") from error
-    if content.get("schema_version") != SCHEMA_VERSION or content.keys() != {f.name for f in fields(kind)}:
-        raise UserError(
-            f"{file} is of schema version {content.get('schema_version')}, not {SCHEMA_VERSION}; repeat what made it "
-            "(rerun=true)."
-        )
-    return kind(**content)
+    text = file.read_bytes()
+    with naming_damaged(file, "remove it and repeat what made it"):
+        content = dict(json.loads(text))
+        if content.get("schema_version") != SCHEMA_VERSION or content.keys() != {f.name for f in fields(kind)}:
+            raise UserError(
+                f"{file} is of schema version {content.get('schema_version')!r}, not {SCHEMA_VERSION}; repeat what "
+                "made it (rerun=true)."
+            )
+        typed_json(parts, text)
+        return typed_json(kind, text)
 
 
 def find_records(runs: Path) -> dict[Path, Record]:

@@ -17,7 +17,7 @@ from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
 from vggsuite.cli import SWEEP
 from vggsuite.config import TrainConfig, uses_wandb
 from vggsuite.errors import UserError
-from vggsuite.files import write_atomically
+from vggsuite.files import naming_damaged, write_atomically
 from vggsuite.naming import slug
 from vggsuite.results.record import RECORD_FILE, Record, read_record
 from vggsuite.results.run_folder import METRICS_FILE, leaves
@@ -86,7 +86,9 @@ def csv_logger(folder: Path, num_steps: int) -> CSVLogger:
     file = folder / METRICS_FILE
     rows: list[dict[str, str]] = []
     if num_steps and is_first_process() and file.is_file():
-        with file.open(newline="") as stream:  # a kill may have cut off the last line
+        remedy = "begin the run afresh with resume=never"
+        with naming_damaged(file, remedy), file.open(newline="", encoding="utf-8") as stream:
+            # A kill may have cut off the last line.
             steps = ((row, row["step"] or "") for row in csv.DictReader(stream))
             rows = [row for row, step in steps if step.isdigit() and int(step) < num_steps]
     logger = CSVLogger(folder, name="", version="")

@@ -1,7 +1,6 @@
 """The whole state of a run, saved as it goes and when it is told to stop, from which the same command goes on."""
 
 import os
-import pickle
 import signal
 import threading
 import time
@@ -18,7 +17,7 @@ from lightning.pytorch.callbacks import Callback, Checkpoint
 
 from vggsuite.config import Resume, TrainConfig
 from vggsuite.errors import UserError
-from vggsuite.files import replacing
+from vggsuite.files import naming_damaged, replacing
 from vggsuite.results.run_folder import CHECKPOINT, refuse_other_settings
 from vggsuite.signals import heeded
 from vggsuite.training.interrupting import STOPPING, Interrupted, was_requeued
@@ -109,15 +108,13 @@ def saved_state(config: TrainConfig, folder: Path) -> SavedState | None:
     if afresh or not file.is_file():
         return None
     refuse_other_settings(config, folder, "an interrupted", "resume=never")
-    try:
+    with naming_damaged(file, "begin the run afresh with resume=never"):
         content = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
         state = content["callbacks"][StateKeeper.__name__]
         history = History(**state | {"started": datetime.fromisoformat(state["started"])})
         num_steps = int(content["global_step"])
-    except (EOFError, KeyError, OSError, RuntimeError, TypeError, ValueError, pickle.UnpicklingError) as error:
-        raise UserError(f"{file} is damaged; begin the run afresh with resume=never.") from error
+        devices, pieces = map(int, history.division)
     if history.division != division(config.trainer):
-        devices, pieces = history.division
         raise UserError(
             f"{folder} holds a run that was interrupted on {devices} device(s) with batches in {pieces} piece(s); go "
             f"on so (trainer.devices, trainer.num_nodes, trainer.accumulate_grad_batches), or begin afresh with "
