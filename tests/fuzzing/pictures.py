@@ -117,7 +117,8 @@ class Remembering:
     """A choice of views that tells what it chose, the same of every decoder."""
 
     def __init__(self, choose: Choose) -> None:
-        self.choose, self.view, self.size = choose, None, (0, 0)
+        self.choose, self.size = choose, (0, 0)
+        self.view: View | None = None
 
     def __call__(self, width: int, height: int) -> View:
         if self.view is None or self.size != (width, height):

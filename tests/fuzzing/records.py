@@ -40,7 +40,7 @@ JSON_TOKENS = (
     b'"schema_version": 2, ',
     b'"metrics": {}, ',
 )
-WEIGHTS = {"run": RUN, "started": STATE["started"], "sha256": "0"}
+WEIGHTS = {"run": RUN, "started": str(STATE["started"]), "sha256": "0"}
 
 
 def in_json(record: Any) -> bytes:
@@ -126,7 +126,7 @@ def check_record(data: bytes, home: Path) -> None:
 def check_evaluation(data: bytes, home: Path) -> None:
     place = evaluation_folder(home / RUN, DENSE)
     (place / EVALUATION_FILE).write_bytes(data)
-    found = current_evaluation(place, WEIGHTS, {"fingerprint": IMAGES["fingerprint"]})
+    found = current_evaluation(place, WEIGHTS, {"fingerprint": str(IMAGES["fingerprint"])})
     assert parts_of(place) is not None
     if found:
         assert found.name in summary(found)

@@ -60,10 +60,10 @@ parameters:
 TYPED = b"""model=vgg_d
 data.scale=[40,64]
 seed=3
-+recipe.lr=1e-2
-~data.expected
+++recipe.lr=1e-2
+~data.expected.classes
 trainer.devices=1
-"paths.runs='/tmp/a=b'"
+paths.runs='/tmp/a=b'
 """
 
 

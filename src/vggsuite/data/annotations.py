@@ -175,6 +175,8 @@ def read_csv(file: Path) -> Iterator[Annotation]:
             rows = csv.DictReader(lines)
             for row in rows:
                 line = rows.line_num
+                if not row["ImageId"]:
+                    raise ValueError("an image without a name")
                 words = row["PredictionString"].split()
                 boxes = [(words[at], edges_of(words[at + 1 : at + 5])) for at in range(0, len(words), 5)]
                 yield Annotation(row["ImageId"], boxes)

@@ -143,6 +143,8 @@ def read_labels(file: Path) -> dict[str, str]:
             class_of = {}
             for row in (rows := csv.DictReader(lines)):
                 line = rows.line_num
+                if not row["ImageId"]:
+                    raise ValueError("an image without a name")
                 class_of[row["ImageId"]] = row["PredictionString"].split()[0]
         return class_of
     except (OSError, LookupError, AttributeError, ValueError, csv.Error) as error:

@@ -130,6 +130,9 @@ def write_index(folder: Path, split: str, samples: Samples, files: Sequence[Path
     for number, file in enumerate(files):
         index = load_arrays(index_file(file), OF_SHARD, REMEDY)
         entries = index["entries"]
+        with naming_damaged(index_file(file), REMEDY):
+            if not ((entries >= 0) & (entries < len(samples))).all():
+                raise ValueError(f"its entries are not those of {len(samples)} images")
         where["shard"][entries] = number
         where["offset"][entries], where["size"][entries] = index["offset"], index["size"]
         num_bytes.append(index["num_bytes"])

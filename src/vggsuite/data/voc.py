@@ -20,6 +20,7 @@ ARCHIVES = {
 SETS = {"2007": (("train", "val"), ("val",), ("test",)), "2012": (("train",), (), ("val",))}
 
 REMEDY = "unpack the archive anew"
+MOST_PIXELS = 2**31
 Entry = tuple[str, int]  # an image's name, and the number of a person in it, 0 for the whole image
 
 
@@ -102,6 +103,8 @@ def read_set(folder: Path, classes: Sequence[str], name: str) -> tuple[list[Entr
                 "unpack the archive anew."
             )
     entries = list(columns[0])
+    if not entries:
+        raise UserError(f"{folder / f'{classes[0]}_{name}.txt'} lists no images; {REMEDY}.")
     return entries, np.array([[column[entry] for column in columns] for entry in entries], dtype=np.int8)
 
 
@@ -138,6 +141,8 @@ def box_of(home: Path, entry: Entry) -> list[int]:
         left, top, right, bottom = (
             round(float(item.findtext(f"bndbox/{tag}", ""))) for tag in ("xmin", "ymin", "xmax", "ymax")
         )
+        if max(map(abs, (left, top, right, bottom))) > MOST_PIXELS:
+            raise ValueError("a number of pixels that no image has")
     except (OSError, ElementTree.ParseError, LookupError, ValueError, OverflowError) as error:
         raise UserError(f"{file} tells no box of object {number}; unpack the archive anew.") from error
     return [left - 1, top - 1, right, bottom]

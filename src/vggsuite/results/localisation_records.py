@@ -8,27 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from typing_extensions import TypedDict
 
 from vggsuite.files import load_arrays, write_atomically
-from vggsuite.results.record import SCHEMA_VERSION, OfAll, Record, read
+from vggsuite.results.parts import OfLocalisation, OfLocaliser
+from vggsuite.results.record import SCHEMA_VERSION, Record, read
 
 LOCALISER_FILE = "localiser.json"
 LOCALISATION_FILE = "localisation.json"
 BOXES_FILE = "boxes.npz"  # of a test: what was said of every image
 REMEDY = "repeat the test that made it with rerun=true"
-
-
-class OfTest(TypedDict):
-    """Where the test lies that ended a training."""
-
-    folder: str
-
-
-class OfLocaliser(OfAll):
-    """What is asked of the training of a box regressor."""
-
-    test: OfTest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +94,7 @@ def finished_test(folder: Path, identity: Mapping[str, Any]) -> Localisation | N
 
 def read_localisation(folder: Path) -> Localisation:
     """The record of the test in `folder`; raises as `read_record`."""
-    return read(folder / LOCALISATION_FILE, Localisation)
+    return read(folder / LOCALISATION_FILE, Localisation, OfLocalisation)
 
 
 def read_localiser(folder: Path) -> Localiser:

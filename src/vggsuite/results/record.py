@@ -5,15 +5,13 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, NotRequired, TypeVar
-
-from pydantic import Field
-from typing_extensions import TypedDict  # as pydantic asks for below Python 3.12
+from typing import Any, TypeVar
 
 from vggsuite.errors import UserError
 from vggsuite.files import naming_damaged, write_atomically
 from vggsuite.naming import run_name
 from vggsuite.protocol import Method, Protocol, default_flip
+from vggsuite.results.parts import OfAll, OfEvaluation, OfRun, OfTransfer
 from vggsuite.results.predictions import PREDICTIONS_FILE
 from vggsuite.typed import typed_json
 
@@ -170,15 +168,33 @@ def part_folders(evaluation: Evaluation, place: Path) -> list[Path]:
     return [place.parent / member["name"].rpartition("/")[2] for member in evaluation.members]
 
 
-def current_evaluation(place: Path, weights: dict[str, str], images: dict[str, str]) -> Evaluation | None:
+def refuse_circle(place: Path, above: tuple[Path, ...]) -> None:
+    """Refuse the evaluation in `place` as a part of itself; `above` are the folders of what it is a part of."""
+    if place.resolve() in (folder.resolve() for folder in above):
+        raise UserError(f"{place / EVALUATION_FILE} names itself as a part; remove it and repeat what made it.")
+
+
+def current_evaluation(
+    place: Path, weights: dict[str, str], images: dict[str, str], above: tuple[Path, ...] = ()
+) -> Evaluation | None:
     """The record of the evaluation of one net in `place`, if it is finished, of these weights and `images` (some of
-    what its record says of its data), and, if it is a mean, of its parts as they are now."""
+    what its record says of its data), and, if it is a mean, of its parts as they are now.
+
+    Args:
+        place: its folder.
+        weights, images: see above.
+        above: the folders of what it is a part of.
+
+    Raises:
+        UserError: for a damaged record, and for one that names itself as a part.
+    """
+    refuse_circle(place, above)
     if not all((place / file).is_file() for file in (EVALUATION_FILE, PREDICTIONS_FILE)):
         return None
     evaluation = read_evaluation(place)
     if evaluation.of != [weights] or not images.items() <= evaluation.data.items():
         return None
-    parts = [current_evaluation(folder, weights, images) for folder in part_folders(evaluation, place)]
+    parts = [current_evaluation(part, weights, images, (*above, place)) for part in part_folders(evaluation, place)]
     as_now = [as_member(part) if part else None for part in parts]
     return evaluation if as_now == evaluation.members else None
 
@@ -215,67 +231,7 @@ def read_evaluation(folder: Path) -> Evaluation:
 
 def read_transfer(folder: Path) -> Transfer:
     """The record of the transfer in `folder`; raises as `read_record`."""
-    return read(folder / TRANSFER_FILE, Transfer)
-
-
-class TestFields(TypedDict):
-    """The fields of a `Protocol`, as JSON has them."""
-
-    method: str
-    scales: list[int]
-    flip: bool
-    average: NotRequired[str]
-    ceil_mode: NotRequired[bool]
-    precision: NotRequired[str]
-
-
-class OfData(TypedDict):
-    """What all records say of the data set, beside other things."""
-
-    name: str
-    fingerprint: str
-
-
-class OfEnvironment(TypedDict):
-    """What all records say of where and when they were made, beside other things."""
-
-    started: str
-
-
-class OfAll(TypedDict):
-    """What all records have in common."""
-
-    data: OfData
-    environment: OfEnvironment
-
-
-class OfEvaluatedData(OfData):
-    """What evaluations say of it, too."""
-
-    num_classes: int
-
-
-class OfEvaluation(TypedDict):
-    """What evaluations are put together by."""
-
-    data: OfEvaluatedData
-    environment: OfEnvironment
-
-
-class OfTrainingData(OfData):
-    """What runs say of their data set, too."""
-
-    train_fingerprint: str
-    crop: int
-
-
-class OfRun(TypedDict):
-    """What is asked of runs."""
-
-    data: OfTrainingData
-    environment: OfEnvironment
-    test: TestFields
-    train_scale: Annotated[list[int], Field(min_length=2, max_length=2)]
+    return read(folder / TRANSFER_FILE, Transfer, OfTransfer)
 
 
 Kind = TypeVar("Kind")

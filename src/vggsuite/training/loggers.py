@@ -90,7 +90,9 @@ def csv_logger(folder: Path, num_steps: int) -> CSVLogger:
         with naming_damaged(file, remedy), file.open(newline="", encoding="utf-8") as stream:
             # A kill may have cut off the last line.
             steps = ((row, row["step"] or "") for row in csv.DictReader(stream))
-            rows = [row for row, step in steps if step.isdigit() and int(step) < num_steps]
+            rows = [row for row, step in steps if step.isdecimal() and int(step) < num_steps]
+            if any(None in row for row in rows):
+                raise ValueError("it has a line of more cells than its first")
     logger = CSVLogger(folder, name="", version="")
     if rows:
         logger.experiment.metrics = [{key: value for key, value in row.items() if value} for row in rows]

@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import lightning as L
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import Callback, Checkpoint
+from pydantic import Field
+from typing_extensions import TypedDict  # as pydantic asks for below Python 3.12
 
 from vggsuite.config import Resume, TrainConfig
 from vggsuite.errors import UserError
@@ -22,6 +24,7 @@ from vggsuite.results.run_folder import CHECKPOINT, refuse_other_settings
 from vggsuite.signals import heeded
 from vggsuite.training.interrupting import STOPPING, Interrupted, was_requeued
 from vggsuite.training.processes import of_all_processes, of_this_process
+from vggsuite.typed import typed
 
 LAST = CHECKPOINT.with_name("last.ckpt")
 CHECK_EVERY = 10  # steps, where several processes have to agree, which costs them a wait
@@ -89,6 +92,15 @@ class History:
         return {"started": self.started.isoformat()} | parts
 
 
+class State(TypedDict):
+    """What a checkpoint holds of a `History`."""
+
+    started: str
+    origin: dict[str, Any]
+    division: Annotated[list[int], Field(min_length=2, max_length=2)]
+    seconds: float
+
+
 class SavedState(NamedTuple):
     """The state of an interrupted run: its file, after how many steps it was saved, and the run's history."""
 
@@ -110,10 +122,11 @@ def saved_state(config: TrainConfig, folder: Path) -> SavedState | None:
     refuse_other_settings(config, folder, "an interrupted", "resume=never")
     with naming_damaged(file, "begin the run afresh with resume=never"):
         content = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
-        state = content["callbacks"][StateKeeper.__name__]
-        history = History(**state | {"started": datetime.fromisoformat(state["started"])})
-        num_steps = int(content["global_step"])
-        devices, pieces = map(int, history.division)
+        state = typed(State, content["callbacks"][StateKeeper.__name__])
+        started = datetime.fromisoformat(state["started"])
+        history = History(started, state["origin"], state["division"], state["seconds"])
+        num_steps = typed(int, content["global_step"])
+        devices, pieces = history.division
     if history.division != division(config.trainer):
         raise UserError(
             f"{folder} holds a run that was interrupted on {devices} device(s) with batches in {pieces} piece(s); go "
