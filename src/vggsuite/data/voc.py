@@ -1,5 +1,6 @@
 """PASCAL VOC in the layout of its development kit: VOCdevkit/VOC2007 and VOCdevkit/VOC2012."""
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
@@ -113,7 +114,7 @@ def read_line(line: str, file: Path) -> tuple[Entry, int]:
     match line.split():
         case [image, ("1" | "-1" | "0") as target]:
             return (image, 0), int(target)
-        case [image, number, ("1" | "-1" | "0") as target] if number.isdigit():
+        case [image, number, ("1" | "-1" | "0") as target] if re.fullmatch("[0-9]{1,9}", number):
             return (image, int(number)), int(target)
     raise UserError(f"{file} has a line {line!r}; allowed: <image> <1, -1 or 0>, or <image> <object> <1, -1 or 0>.")
 

@@ -1,9 +1,11 @@
 """What a run's folder holds, and whether a run of these settings has finished in it."""
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from vggsuite.config import Layout, TrainConfig
@@ -55,15 +57,19 @@ def save_config(config: TrainConfig, classes: Sequence[str], folder: Path) -> No
 
 
 def saved_config(folder: Path) -> DictConfig:
-    """The config of the run in `folder`, which may be a stranger's. Suite's own are saved resolved; an interpolation in
-    one would be resolved here and now, and could read the environment.
+    """The config of the run in `folder`, which may be a stranger's. The suite saves resolved ones, without aliases; an
+    interpolation would be resolved here and now, and could read the environment, and aliases of aliases fill the
+    memory.
 
     Raises:
-        UserError: where it is missing or damaged, or has an interpolation.
+        UserError: where it is missing or damaged, or has such.
     """
     file = folder / CONFIG_FILE
     with naming_damaged(file, "repeat the run"):
-        saved = OmegaConf.load(file)
+        text = file.read_text(encoding="utf-8")
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
+            raise ValueError("it has an alias")
+        saved = OmegaConf.load(io.StringIO(text))
         if not isinstance(saved, DictConfig):
             raise ValueError("it is no list of settings")
         for key, value in leaves(OmegaConf.to_container(saved, resolve=False)).items():
