@@ -1,6 +1,7 @@
 """Files of strangers: nothing in a checkpoint, an array, a record or a config is run or looked up, and no archive
 writes outside its folder."""
 
+import ast
 import hashlib
 import io
 import json
@@ -21,7 +22,7 @@ import torchvision
 from torchvision.datasets import imagenet as torchvisions
 from torchvision.datasets.utils import extract_archive
 
-from tests.conftest import TINY, assert_refused, call_command
+from tests.conftest import ROOT, TINY, assert_refused, call_command
 from tests.data.test_unpack_imagenet import devkit, jpeg, tar
 from tests.fuzzing.settings import compose
 from tests.results.conftest import IMAGES, make_record
@@ -120,9 +121,8 @@ def test_no_pickle_of_a_checkpoint_is_run(
         case _:
             weights = [f"weights={run / file}", "preprocessing=paper", "model=vgg_a", f"heatmap={a_picture(run)}"]
             result = call_command("evaluate.py", *weights, "trainer=cpu")
-    assert_refused(
-        result, f"{file} {'cannot be read as a file of PyTorch weights' if file.suffix == '.pth' else 'is damaged'}"
-    )
+    told = "cannot be read as a file of PyTorch weights" if file.suffix == ".pth" else "is damaged"
+    assert_refused(result, f"{file} {told}")
     assert not marker.exists()
 
 
@@ -140,6 +140,19 @@ def images_of(run: Path) -> Path:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(jpeg())
     return run.parent / "images"
+
+
+SAFE = {("np", "load"): "allow_pickle", ("torch", "load"): "weights_only"}
+UNSAFE = {("yaml", "load"), ("yaml", "unsafe_load"), ("pickle", "load"), ("pickle", "loads"), ("marshal", "loads")}
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "src/vggsuite").glob("**/*.py")), ids=lambda file: file.stem)
+def test_every_loader_is_told_to_run_nothing(file: Path) -> None:
+    for call in (node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)):
+        if isinstance(call.func, ast.Attribute) and isinstance(call.func.value, ast.Name):
+            name = (call.func.value.id, call.func.attr)
+            assert name not in UNSAFE
+            assert name not in SAFE or SAFE[name] in [keyword.arg for keyword in call.keywords]
 
 
 READERS: dict[str, Callable[[Path], Any]] = {

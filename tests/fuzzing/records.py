@@ -94,7 +94,14 @@ LOCALISATION = Localisation(
     cost={},
     environment=STATE,
 )
-OF_BOXES = {"regression": "pcr", "finetune": "all", "boxes": {}, "test": {"folder": "localisations/dense-37"}}
+OF_BOXES = {
+    "regression": "pcr",
+    "finetune": "all",
+    "boxes": {"mean_box": [0.1] * 4},
+    "selection": {"by": "held_out"},
+    "test": {"folder": "localisations/dense-37"},
+    "init": {"run": RUN, "sha256": "0"},
+}
 LOCALISER = json.dumps(asdict(make_record("table8/pcr_all")) | OF_BOXES, indent=1).encode()
 PLAN = Plan(["cat", "dog"], "0123", images_per_shard=4, smallest_side=None, quality=90)
 

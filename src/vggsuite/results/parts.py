@@ -1,10 +1,11 @@
 """What the fields of records hold, as far as a record that is read is asked for it; other keys may stand beside."""
 
-from typing import Annotated, Any, NotRequired
+from typing import Annotated, NotRequired
 
 from pydantic import ConfigDict, Field
 from typing_extensions import TypedDict  # as pydantic asks for below Python 3.12
 
+from vggsuite.config import Selection
 from vggsuite.protocol import Average, Method, Precision
 
 Pair = Annotated[list[float], Field(min_length=2, max_length=2)]
@@ -21,6 +22,8 @@ class OfEnvironment(TypedDict):
     """Where and when it was made."""
 
     started: str
+    git_commit: str | None
+    git_dirty: bool
 
 
 class OfAll(TypedDict):
@@ -43,6 +46,24 @@ class OfProtocol(TypedDict):
     precision: NotRequired[Precision]
 
 
+class OfShared(TypedDict, total=False):
+    """The fields of the protocols of an evaluation's members that they share."""
+
+    method: Method
+    scales: list[int]
+    flip: bool
+
+
+class OfFigure(TypedDict):
+    """What a publisher measured."""
+
+    method: Method
+    scales: list[int]
+    source: str
+    top1: NotRequired[float]
+    top5: NotRequired[float]
+
+
 class OfErrors(TypedDict):
     """Errors in percent, with their intervals."""
 
@@ -61,11 +82,25 @@ class OfTrainingData(OfData):
     crop: int
 
 
+class OfModel(TypedDict):
+    """The net of a run."""
+
+    parameters: int
+
+
+class OfCost(TypedDict):
+    """What a run took."""
+
+    wall_seconds: float
+
+
 class OfRun(TypedDict):
     """A run."""
 
     data: OfTrainingData
     environment: OfEnvironment
+    model: OfModel
+    cost: OfCost
     test: OfProtocol
     train_scale: Annotated[list[int], Field(min_length=2, max_length=2)]
     metrics: OfErrors
@@ -89,8 +124,10 @@ class OfEvaluation(TypedDict):
 
     data: OfEvaluatedData
     environment: OfEnvironment
+    protocol: OfShared
     metrics: OfErrors
     members: list[OfMember]
+    published: list[OfFigure]
 
 
 class OfScores(TypedDict):
@@ -110,11 +147,24 @@ class OfSplit(TypedDict):
     num_test: int
 
 
+class OfSplits(TypedDict):
+    """The settings of the splits."""
+
+    keep_per_class: int | None
+
+
+class OfSource(TypedDict):
+    """The settings of a transfer."""
+
+    source: str
+
+
 class OfTransferData(OfData):
     """The data set of a transfer."""
 
     num_images: int
-    splits: dict[str, Any]
+    num_classes: int
+    splits: OfSplits
 
 
 class OfTransfer(TypedDict):
@@ -123,6 +173,7 @@ class OfTransfer(TypedDict):
     data: OfTransferData
     environment: OfEnvironment
     metrics: OfScores
+    settings: OfSource
     splits: Annotated[list[OfSplit], Field(min_length=1)]
 
 
@@ -146,6 +197,8 @@ class OfBoxes(OfData):
     """The data set of a test of boxes."""
 
     boxes: str
+    num_classes: int
+    counts: dict[str, int]
 
 
 class OfLocalisation(TypedDict):
@@ -162,7 +215,29 @@ class OfTestFolder(TypedDict):
     folder: str
 
 
+class OfSelection(TypedDict):
+    """By what a checkpoint was chosen."""
+
+    by: Selection
+
+
+class OfOrigin(TypedDict):
+    """The run that a training began as."""
+
+    run: str
+    sha256: str
+
+
+class OfMeanBox(TypedDict):
+    """The boxes of a training."""
+
+    mean_box: Annotated[list[float], Field(min_length=4, max_length=4)]
+
+
 class OfLocaliser(OfAll):
     """The training of a box regressor."""
 
+    boxes: OfMeanBox
+    init: OfOrigin
+    selection: OfSelection
     test: OfTestFolder

@@ -14,7 +14,7 @@ import lightning as L
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import Callback, Checkpoint
-from pydantic import Field
+from pydantic import Field, NonNegativeInt
 from typing_extensions import TypedDict  # as pydantic asks for below Python 3.12
 
 from vggsuite.config import Resume, TrainConfig
@@ -98,7 +98,7 @@ class State(TypedDict):
     started: str
     origin: dict[str, Any]
     division: Annotated[list[int], Field(min_length=2, max_length=2)]
-    seconds: float
+    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class SavedState(NamedTuple):
@@ -125,7 +125,7 @@ def saved_state(config: TrainConfig, folder: Path) -> SavedState | None:
         state = typed(State, content["callbacks"][StateKeeper.__name__])
         started = datetime.fromisoformat(state["started"])
         history = History(started, state["origin"], state["division"], state["seconds"])
-        num_steps = typed(int, content["global_step"])
+        num_steps = typed(NonNegativeInt, content["global_step"])
         devices, pieces = history.division
     if history.division != division(config.trainer):
         raise UserError(
