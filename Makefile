@@ -27,7 +27,7 @@ PRINT = $(BIN)/python src/table.py data=$(DATA) $(PATHS) "overrides='$(OF_RUNS)'
 
 .DEFAULT_GOAL := help
 .PHONY: help environment ablation-table transfer-table localisation-table ablation-plan table test test-slurm check-sweeps lint format lock \
-	unpack-imagenet bench
+	unpack-imagenet bench fuzz
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -102,6 +102,9 @@ bench: $(VENV)/.bench  ## Measure speed, memory and what decoders do to learning
 $(VENV)/.bench: $(READY)
 	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable '.[bench]'
 	@touch $@
+
+fuzz: $(READY)  ## Give 100,000 damaged files to everything that reads files, and tell what is found (half an hour)
+	$(BIN)/python tests/fuzz.py --save $(RESULTS)/fuzz.md
 
 unpack-imagenet: $(READY)  ## Unpack ILSVRC-2012's tar files in ROOT into train/ and val/ class folders there
 	$(BIN)/python -m vggsuite.data.unpack_imagenet $(ROOT)

@@ -18,6 +18,7 @@ from vggsuite.faults import telling_faults
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
 EXIT_USER_ERROR = 2
+NO_CHOICE = "Config group override must be a string or a list"  # Hydra's words
 SWEEP = "WANDB_SWEEP_ID"  # an environment variable that W&B's agents set
 
 # Of Hydra's own; what they can do beside ours: docs/clusters.md.
@@ -51,8 +52,8 @@ def run(main: Callable[[], None]) -> None:
         sys.exit(128 + signal.SIGINT)
     except BrokenPipeError:  # who reads our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (HydraException, OmegaConfBaseException) as error:
-        if asked_for_tracebacks:
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        if asked_for_tracebacks or not is_of_words(error):
             raise
         tell(UserError(sentence(error)))
     if told:
@@ -87,8 +88,16 @@ def composing() -> Iterator[None]:
     """Within the context, what Hydra finds wrong with the words of a config is a `UserError`."""
     try:
         yield
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        if not is_of_words(error):
+            raise
         raise UserError(sentence(error)) from error
+
+
+def is_of_words(error: Exception) -> bool:
+    """Whether an error is Hydra's, of the words that were typed; a plain ValueError is for one alone, as model=1."""
+    of_hydra = isinstance(error, HydraException | OmegaConfBaseException)
+    return of_hydra or (str(error).startswith(NO_CHOICE) and not isinstance(error, UserError))
 
 
 def tell(error: UserError) -> None:
@@ -112,6 +121,8 @@ def sentence(error: Exception) -> str:
             names = sorted(f.name for f in fields(cause.object_type)) if is_dataclass(cause.object_type) else []
             allowed = f"allowed there: {', '.join(names)}" if names else f"to add it, type +{cause.full_key}=<value>"
             return f"{cause.full_key} is no setting of this command; {allowed}."
+        case ValueError() if str(cause).startswith(NO_CHOICE):
+            return "a setting that names a file of conf/ takes a word, not a number or a truth value (model=vgg_a)."
         case ValidationError() if cause.full_key:
             return f"{cause.full_key} cannot be set to that: {first_line(cause)}."
         case _:

@@ -1,17 +1,35 @@
-"""Writing so that neither a crash nor another process leaves half a file."""
+"""Writing so that neither a crash nor another process leaves half a file, and reading what others may have damaged."""
 
+import csv
 import hashlib
 import os
+import pickle
+import struct
 import sys
-from collections.abc import Iterator
+import tokenize
+import zlib
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
+from zipfile import BadZipFile
 
 import numpy as np
 from filelock import FileLock, Timeout
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
-from vggsuite.errors import UserError
+from vggsuite.errors import UserError, first_line
+
+# What Python, NumPy, torch, h5py, OmegaConf and YAML raise of a file that is not what it should be. NumPy reads a
+# header by Python's own parser (tokenize, SyntaxError, which is XML's error, too) and takes memory for the shape that
+# it tells; torch and zipfile raise RuntimeError; what is missing in a file, or is of another type, the rest.
+DAMAGE = (
+    *(OSError, EOFError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RuntimeError),
+    *(MemoryError, SyntaxError, tokenize.TokenError, struct.error, csv.Error, zlib.error, BadZipFile),
+    *(pickle.UnpicklingError, YAMLError, OmegaConfBaseException),
+)
+KINDS = {"f": "f", "i": "iu", "b": "b", "U": "U"}  # NumPy's, by the letters of a layout
 
 
 @contextmanager
@@ -73,6 +91,69 @@ def file_digest(path: Path) -> str:
     """SHA-256 of a file's content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def naming_damaged(file: Path | str, remedy: str) -> Iterator[None]:
+    """Turn what is raised while `file` is read into a UserError that names it and says what to do, the `remedy`. It is
+    for reading alone: what is computed of the content has its own place, where a defect of ours keeps its traceback."""
+    try:
+        yield
+    except UserError:
+        raise
+    except DAMAGE as error:
+        what = "cannot be read" if isinstance(error, OSError) else "is damaged"
+        raise UserError(f"{file} {what} ({reason(error)}); {remedy}.") from error
+
+
+def reason(error: Exception) -> str:
+    """Why a file cannot be read, in a few words; not those of torch and NumPy which tell how to load what is unsafe."""
+    if isinstance(error, pickle.UnpicklingError) or "allow_pickle" in str(error):
+        return "it is torn, or holds other things than tensors, numbers and text"
+    if isinstance(error, KeyError):
+        return f"it lacks {first_line(error)}"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return first_line(error)
+
+
+def load_arrays(file: Path, layout: Mapping[str, str], remedy: str) -> dict[str, np.ndarray]:
+    """Arrays of an npz file; Python objects, whose unpickling may run anything, are refused.
+
+    Args:
+        file: as `save_arrays` wrote it.
+        layout: of each array that is wanted its kind and its axes, as "fND": f for floats, i for integers, b for
+            truth values, U for text; an axis is a number, or a letter for the same length wherever it stands.
+        remedy: what to do where the file is missing or damaged.
+
+    Raises:
+        UserError: where it is.
+    """
+    with naming_damaged(file, remedy), np.load(file, allow_pickle=False) as arrays:
+        found = {name: arrays[name] for name in layout}
+        require_layout(found, layout)
+        return found
+
+
+def require_layout(arrays: Mapping[str, np.ndarray], layout: Mapping[str, str]) -> None:
+    """Make sure that arrays are as `layout` says; see `load_arrays`.
+
+    Raises:
+        ValueError: naming the first that is not.
+    """
+    lengths = {str(digit): digit for digit in range(10)}
+    for name, described in layout.items():
+        kind, axes = described[0], described[1:]
+        dtype, shape = arrays[name].dtype, arrays[name].shape
+        fits = dtype.kind in KINDS[kind] and len(shape) == len(axes)
+        if not fits or any(lengths.setdefault(*pair) != pair[1] for pair in zip(axes, shape, strict=True)):
+            raise ValueError(f"its {name} are of type {dtype} and shape {list(shape)}")
+
+
+def read_lines(file: Path, remedy: str) -> list[str]:
+    """The lines of a text file; raises as `load_arrays`."""
+    with naming_damaged(file, remedy):
+        return file.read_text(encoding="utf-8").splitlines()
 
 
 @contextmanager

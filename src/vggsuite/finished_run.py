@@ -1,6 +1,5 @@
 """Nets from the folders of finished runs."""
 
-import pickle
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,8 +9,8 @@ import torch
 from torch import Tensor
 
 from vggsuite.config import PROJECT_ROOT, TrainConfig
-from vggsuite.errors import UserError
-from vggsuite.files import is_held
+from vggsuite.files import is_held, naming_damaged
+from vggsuite.models.state import require_tensors
 from vggsuite.models.vgg import VGG
 from vggsuite.naming import repeat_command
 from vggsuite.results.record import RECORD_FILE, Record, read_record
@@ -33,12 +32,11 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     Raises:
         UserError: where it is damaged.
     """
-    try:
+    with naming_damaged(folder / CHECKPOINT, "repeat the run with rerun=true"):
         content: Mapping[str, Any] = torch.load(folder / CHECKPOINT, map_location="cpu", weights_only=True)
         weights = {name.removeprefix("net."): value for name, value in content["state_dict"].items()}
+        require_tensors(weights)
         return Checkpoint(weights, int(content["epoch"]) + 1)
-    except (AttributeError, EOFError, KeyError, OSError, RuntimeError, TypeError, pickle.UnpicklingError) as error:
-        raise UserError(f"{folder / CHECKPOINT} is damaged; repeat the run with rerun=true.") from error
 
 
 def build_net(record: Record) -> VGG:

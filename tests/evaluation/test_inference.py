@@ -16,6 +16,7 @@ from torchvision.transforms import functional as TF
 from tests.evaluation.conftest import MEAN, MakeEvaluator, make_net, noise, temper
 from vggsuite.data.layouts import ImageSet
 from vggsuite.data.preprocessing import Preprocessing
+from vggsuite.errors import UserError
 from vggsuite.evaluation import inference
 from vggsuite.evaluation.inference import Posteriors, predict, prepare, vectors
 from vggsuite.models.vgg import VGG
@@ -102,7 +103,7 @@ def test_batches_have_one_shape_and_as_many_pixels_as_asked_for(make_evaluator: 
 
 def test_shards_that_lack_an_image_are_no_result(tmp_path: Path) -> None:
     inference.save_shard(tmp_path, list(torch.rand(2, 3)), [0, 2])
-    with pytest.raises(RuntimeError, match="hold 2 of 3 images"):
+    with pytest.raises(UserError, match="hold 2 of 3 images"):
         inference.collect(tmp_path, 3)
 
 

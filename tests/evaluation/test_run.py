@@ -160,7 +160,7 @@ def test_posteriors_that_are_lost_are_made_anew_or_told(loss: str, make_evaluato
             assert file.is_file()
         case "empty" | "cut":
             file.write_bytes(b"" if loss == "empty" else content[: len(content) // 2])
-            with pytest.raises(UserError, match="cannot be read"):
+            with pytest.raises(UserError, match="is damaged"):
                 replace(evaluator, rerun=False).make(several, [])
 
 

@@ -82,7 +82,7 @@ def test_candidates_are_put_back_into_their_images_and_joined(tmp_path: Path) ->
     assert [own.edges.shape for own in again] == [(2, 2, 4), (4, 2, 4)]
     assert np.array_equal(again[1].edges, both[1].edges)
     (tmp_path / "candidates.npz").write_bytes(b"PK nothing")
-    with pytest.raises(UserError, match=r"candidates\.npz cannot be read"):
+    with pytest.raises(UserError, match=r"candidates\.npz is damaged"):
         load_candidates(tmp_path)
 
 

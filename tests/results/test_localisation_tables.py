@@ -34,6 +34,15 @@ def errors(wrong: dict[str, np.ndarray]) -> dict[str, Any]:
     return found
 
 
+OF_IMAGES: dict[str, Any] = {
+    "name": "digits",
+    "num_classes": 10,
+    "fingerprint": "f" * 64,
+    "boxes": "b",
+    "counts": {"images_without": 0},
+}
+
+
 def write(runs: Path, experiment: str, num_wrong: int, *, seed: int = 0, **changes: Any) -> None:
     """A test of 200 images of which so many are wrong, and 150 by the mean box; for Table 8 in its training."""
     wrong = np.arange(200) < num_wrong
@@ -51,13 +60,7 @@ def write(runs: Path, experiment: str, num_wrong: int, *, seed: int = 0, **chang
         "settings": {},
         "labels": {},
         "command": f"python src/localise.py evaluate experiment={experiment}",
-        "data": {
-            "name": "digits",
-            "num_classes": 10,
-            "fingerprint": "f" * 64,
-            "boxes": "b",
-            "counts": {"images_without": 0},
-        },
+        "data": OF_IMAGES,
         "metrics": errors(by_name),
         "cost": {},
         "environment": STATE,
@@ -65,10 +68,22 @@ def write(runs: Path, experiment: str, num_wrong: int, *, seed: int = 0, **chang
     write_localisation(Localisation(**(content | changes)), folder)
     save_arrays(folder / BOXES_FILE, **{f"wrong_{name}": of_images for name, of_images in by_name.items()})
     if experiment in TRAINED:
-        record = dict.fromkeys(Localiser.__dataclass_fields__) | {
-            "schema_version": 2,
-            "test": {"folder": "localisations/ground_truth-55"},
-        }
+        words = dict.fromkeys(("experiment", "variant", "command", "regression", "finetune"), "")
+        record = (
+            {key: {} for key in Localiser.__dataclass_fields__}
+            | words
+            | {
+                "schema_version": 2,
+                "seed": seed,
+                "train_scale": [55, 55],
+                "environment": STATE,
+                "data": OF_IMAGES,
+                "test": {"folder": "localisations/ground_truth-55"},
+                "init": {"run": "digits/table3/a/seed_0", "sha256": "0"},
+                "selection": {"by": "held_out"},
+                "boxes": {"mean_box": [0.0] * 4},
+            }
+        )
         (place / LOCALISER_FILE).write_text(json.dumps(asdict(Localiser(**record))))  # type: ignore[arg-type]
 
 
@@ -128,7 +143,7 @@ def test_several_seeds_have_deviations(tmp_path: Path) -> None:
 
 def test_tests_of_other_images_are_not_mixed(tmp_path: Path) -> None:
     write(tmp_path, "table9/s256", 60)
-    write(tmp_path, "table9/s384", 40, data={"fingerprint": "f" * 64, "boxes": "others"})
+    write(tmp_path, "table9/s384", 40, data=OF_IMAGES | {"boxes": "others"})
     with pytest.raises(UserError, match="were tested on different images or boxes"):
         table(9, tmp_path)
 

@@ -30,7 +30,13 @@ def write(runs: Path, target: str, experiment: str, scores: list[float], **chang
         "nets": ["D"],
         "of": [],
         "settings": {"source": "digits"},
-        "data": {"name": target, "num_images": 100, "num_classes": 2, "splits": {"keep_per_class": None}},
+        "data": {
+            "name": target,
+            "fingerprint": "f",
+            "num_images": 100,
+            "num_classes": 2,
+            "splits": {"keep_per_class": None},
+        },
         "metric": "mean_class_recall" if target == "letters" else "average_precision",
         "splits": [{"score": score, "num_train": 30, "num_test": 15} for score in scores],
         "metrics": {"mean": float(np.mean(scores)), **spread},
@@ -118,7 +124,7 @@ def test_a_claim_about_one_split_is_paired_by_image(tmp_path: Path) -> None:
 
 
 def test_curves_are_of_the_images_that_were_kept(tmp_path: Path) -> None:
-    data = {"name": "letters", "num_images": 100, "num_classes": 2, "splits": {"keep_per_class": 5}}
+    data = {"name": "letters", "fingerprint": "f", "num_images": 100, "num_classes": 2, "splits": {"keep_per_class": 5}}
     write(tmp_path, "letters", "table11/d", [20.0, 22.0], typed="+data.splits.keep_per_class-5", data=data)
     write(tmp_path, "letters", "table11/d", [50.0, 52.0])
     write(tmp_path, "letters", "table11/d", [99.0, 99.0], typed="+relu-false")  # asked for beside the table

@@ -178,6 +178,8 @@ def read_csv(file: Path) -> Iterator[Annotation]:
             rows = csv.DictReader(lines)
             for row in rows:
                 line = rows.line_num
+                if not row["ImageId"]:
+                    raise ValueError("an image without a name")
                 words = row["PredictionString"].split()
                 boxes = [(words[at], edges_of(words[at + 1 : at + 5])) for at in range(0, len(words), 5)]
                 yield Annotation(row["ImageId"], boxes)
@@ -196,7 +198,7 @@ def read_xml_folder(folder: Path, split: str) -> Iterator[Annotation]:
             width, height = (int(float(root.findtext(f"size/{side}", "0"))) for side in ("width", "height"))
             boxes = [(str(item.findtext("name")), edges_of(bounds(item))) for item in root.findall("object")]
             yield Annotation(file.stem, boxes, (width, height) if min(width, height) > 0 else None)
-        except (OSError, ElementTree.ParseError, ValueError, OverflowError) as error:
+        except (OSError, ElementTree.ParseError, LookupError, ValueError, OverflowError) as error:
             raise UserError(f"{file} is no PASCAL-VOC annotation ({error}); mend it or remove it.") from error
 
 

@@ -1,10 +1,14 @@
 """Fetches a data set by torchvision: `python -m vggsuite.data.download caltech101 datasets/caltech101`."""
 
 import argparse
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from torchvision import datasets
+
+from vggsuite.data.archives import plain_files_only
+from vggsuite.errors import UserError
 
 
 def voc(year: str, *image_sets: str) -> Callable[[Path], None]:
@@ -31,7 +35,11 @@ def main() -> None:
     parser.add_argument("root", type=Path, help="the folder to put it in, to be typed as data.root")
     arguments = parser.parse_args()
     arguments.root.mkdir(parents=True, exist_ok=True)
-    FETCHERS[arguments.data](arguments.root)
+    try:
+        with plain_files_only(arguments.root):
+            FETCHERS[arguments.data](arguments.root)
+    except UserError as error:
+        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

@@ -197,8 +197,7 @@ def kaggle_trees(root: Path, images: Path, *, val_only: bool) -> Trees:
         raise UserError(
             f"{root / KAGGLE_VAL_LABELS} is missing, without which {images / 'val'} has no labels; put it there."
         )
-    with csv_file.open(newline="") as lines:
-        class_of = {row["ImageId"]: row["PredictionString"].split()[0] for row in csv.DictReader(lines)}
+    class_of = read_labels(csv_file)
     folder = images / "val"
     below = folder.relative_to(root)
     classes, names = sorted({*class_of.values()}), sorted(class_of)
@@ -209,6 +208,30 @@ def kaggle_trees(root: Path, images: Path, *, val_only: bool) -> Trees:
     others = [f"{below}/{name}" for name in there if name.removesuffix(".JPEG") not in class_of]
     train = None if val_only else read_tree(root, images.relative_to(root) / "train")
     return Trees(train, Tree(folder, classes, val, others=others))
+
+
+def read_labels(file: Path) -> dict[str, str]:
+    """The class of each image, by its name, as Kaggle's csv tells: `ImageId,PredictionString`, the latter a class and
+    boxes.
+
+    Raises:
+        UserError: naming the line that tells none.
+    """
+    line = 1
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as lines:
+            class_of = {}
+            for row in (rows := csv.DictReader(lines)):
+                line = rows.line_num
+                if not row["ImageId"]:
+                    raise ValueError("an image without a name")
+                class_of[row["ImageId"]] = row["PredictionString"].split()[0]
+        return class_of
+    except (OSError, LookupError, AttributeError, ValueError, csv.Error) as error:
+        raise UserError(
+            f"{file} cannot be read in line {line}; allowed: an image, then its class and <xmin> <ymin> <xmax> <ymax> "
+            "for each box."
+        ) from error
 
 
 def split_samples(samples: Samples, fraction: float) -> tuple[Samples, Samples]:

@@ -9,9 +9,7 @@ train.npz, val.npz     the same of all shards, and the images' names and labels;
 import io
 import json
 import tarfile
-import zipfile
-import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -19,11 +17,16 @@ import numpy as np
 
 from vggsuite.data.layouts import ImageSet
 from vggsuite.data.samples import NO_IMAGES, Samples, Shards
-from vggsuite.errors import UserError, first_line
-from vggsuite.files import file_digest, replacing, save_arrays, write_atomically
+from vggsuite.errors import UserError
+from vggsuite.files import file_digest, load_arrays, naming_damaged, replacing, save_arrays, write_atomically
+from vggsuite.typed import typed_json
 
 PACK_FILE = "pack.json"
 VERSION = 1
+# What lies beside a shard, and what an index holds; see `load_arrays`.
+OF_SHARD = {"entries": "iN", "offset": "iN", "size": "iN", "num_bytes": "i", "sha256": "U"}
+OF_SPLIT = {"names": "iB", "labels": "iN", "num_bytes": "iF", "shard": "iN", "offset": "iN", "size": "iN"}
+REMEDY = "mend it with the command that packed it and verify=true"
 
 
 @dataclass(frozen=True)
@@ -56,13 +59,12 @@ def read_plan(folder: Path) -> Plan:
     Raises:
         UserError: for a pack of another version, and for a damaged file.
     """
-    try:
-        found = json.loads((folder / PACK_FILE).read_text())
-    except ValueError as error:
-        raise UserError(f"{folder / PACK_FILE} is damaged ({first_line(error)}); pack the data set anew.") from error
-    if found["version"] != VERSION:
-        raise UserError(f"{folder} is a pack of version {found['version']}, not {VERSION}; pack the data set anew.")
-    return Plan(**found)
+    with naming_damaged(folder / PACK_FILE, "pack the data set anew"):
+        text = (folder / PACK_FILE).read_bytes()
+        version = json.loads(text)["version"]
+        if version != VERSION:
+            raise UserError(f"{folder} is a pack of version {version!r}, not {VERSION}; pack the data set anew.")
+        return typed_json(Plan, text)
 
 
 def is_pack(folder: Path) -> bool:
@@ -99,25 +101,10 @@ def is_complete(file: Path, *, verify: bool) -> bool:
     if not index_file(file).is_file() or not file.is_file():
         return False
     try:
-        index = load_arrays(index_file(file))
+        index = load_arrays(index_file(file), {"num_bytes": "i", "sha256": "U"}, REMEDY)
     except UserError:
         return False
     return bool(file.stat().st_size == index["num_bytes"] and (not verify or file_digest(file) == str(index["sha256"])))
-
-
-def load_arrays(file: Path) -> dict[str, np.ndarray]:
-    """What `save_arrays` wrote.
-
-    Raises:
-        UserError: for a damaged file.
-    """
-    try:
-        with np.load(file) as arrays:
-            return dict(arrays)
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(
-            f"{file} is damaged ({first_line(error)}); mend it with the command that packed it and verify=true."
-        ) from error
 
 
 def add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
@@ -141,8 +128,11 @@ def write_index(folder: Path, split: str, samples: Samples, files: Sequence[Path
     where = {name: np.zeros(len(samples), np.int64) for name in ("shard", "offset", "size")}
     num_bytes = []
     for number, file in enumerate(files):
-        index = load_arrays(index_file(file))
+        index = load_arrays(index_file(file), OF_SHARD, REMEDY)
         entries = index["entries"]
+        with naming_damaged(index_file(file), REMEDY):
+            if not ((entries >= 0) & (entries < len(samples))).all():
+                raise ValueError(f"its entries are not those of {len(samples)} images")
         where["shard"][entries] = number
         where["offset"][entries], where["size"][entries] = index["offset"], index["size"]
         num_bytes.append(index["num_bytes"])
@@ -160,8 +150,10 @@ def read_split(folder: Path, split: str) -> Samples:
         raise UserError(
             f"{folder} is a pack whose {split} split is not complete; go on with the command that began it."
         )
-    arrays = load_arrays(folder / f"{split}.npz")
-    names = arrays["names"].tobytes().decode().split("\0")
+    arrays = load_arrays(folder / f"{split}.npz", OF_SPLIT, REMEDY)
+    with naming_damaged(folder / f"{split}.npz", REMEDY):
+        names = arrays["names"].astype(np.uint8).tobytes().decode().split("\0")
+        refuse_elsewhere(arrays, names)
     files = [shard_file(folder, split, number) for number in range(len(arrays["num_bytes"]))]
     for file, num_bytes in zip(files, arrays["num_bytes"], strict=True):
         if not file.is_file() or file.stat().st_size != num_bytes:
@@ -173,6 +165,22 @@ def read_split(folder: Path, split: str) -> Samples:
         files, np.array(names, dtype=np.dtypes.StringDType()), arrays["shard"], arrays["offset"], arrays["size"]
     )
     return Samples.all_of(store, arrays["labels"])
+
+
+def refuse_elsewhere(arrays: Mapping[str, np.ndarray], names: Sequence[str]) -> None:
+    """Make sure that the index of a split names every image once, inside its shard.
+
+    Raises:
+        ValueError: where it does not.
+    """
+    shard, start, size = (arrays[name].astype(np.int64) for name in ("shard", "offset", "size"))
+    num_bytes = arrays["num_bytes"].astype(np.int64)
+    if len(names) != len(shard) or len(set(names)) < len(names):
+        raise ValueError(f"it has {len(set(names))} names for {len(shard)} images")
+    if not ((shard >= 0) & (shard < len(num_bytes))).all():
+        raise ValueError("it has an image in a shard that is not there")
+    if not ((start >= 0) & (size >= 0) & (size <= num_bytes[shard] - start)).all():
+        raise ValueError("it has an image that is not inside its shard")
 
 
 def read_pack(folder: Path, *, val_only: bool = False) -> ImageSet:

@@ -10,16 +10,21 @@ from pathlib import Path
 
 from torchvision.datasets import ImageNet
 
+from vggsuite.data.archives import plain_files_only
+from vggsuite.errors import UserError
+
 
 def unpack(root: Path) -> None:
     """Unpack what is not yet unpacked below `root`.
 
     Raises:
         RuntimeError: where an archive is missing or damaged.
+        UserError: for one that would write elsewhere.
     """
     for split in ("val", "train"):
         print(f"{root}: unpacking {split}, unless {split}/ is there", flush=True)
-        print(f"{split}: {len(ImageNet(root, split))} images")
+        with plain_files_only(root):
+            print(f"{split}: {len(ImageNet(root, split))} images")
 
 
 def main() -> None:
@@ -27,7 +32,7 @@ def main() -> None:
     parser.add_argument("root", type=Path, help="the folder that holds the tar files")
     try:
         unpack(parser.parse_args().root)
-    except (RuntimeError, FileNotFoundError) as error:
+    except (RuntimeError, FileNotFoundError, UserError) as error:
         sys.exit(f"error: {' '.join(str(error).split())}")
 
 

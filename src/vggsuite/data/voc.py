@@ -1,5 +1,6 @@
 """PASCAL VOC in the layout of its development kit: VOCdevkit/VOC2007 and VOCdevkit/VOC2012."""
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
@@ -9,6 +10,7 @@ import numpy as np
 from vggsuite.data.labelled import LabelledImages, Split
 from vggsuite.data.samples import Files, Samples
 from vggsuite.errors import UserError
+from vggsuite.files import read_lines
 
 ARCHIVES = {
     "2007": ("VOCtrainval_06-Nov-2007.tar", "VOCtest_06-Nov-2007.tar"),
@@ -18,6 +20,8 @@ ARCHIVES = {
 # labels of VOC-2012 are its server's alone.
 SETS = {"2007": (("train", "val"), ("val",), ("test",)), "2012": (("train",), (), ("val",))}
 
+REMEDY = "unpack the archive anew"
+MOST_PIXELS = 2**31
 Entry = tuple[str, int]  # an image's name, and the number of a person in it, 0 for the whole image
 
 
@@ -92,7 +96,7 @@ def read_set(folder: Path, classes: Sequence[str], name: str) -> tuple[list[Entr
         file = folder / f"{label}_{name}.txt"
         if not file.is_file():
             raise UserError(f"{file} is missing; unpack the archive that holds it.")
-        columns.append(dict(read_line(line, file) for line in file.read_text().splitlines() if line.strip()))
+        columns.append(dict(read_line(line, file) for line in read_lines(file, REMEDY) if line.strip()))
         if columns[-1].keys() != columns[0].keys():
             odd = sorted(columns[-1].keys() ^ columns[0].keys())[0]
             raise UserError(
@@ -100,6 +104,8 @@ def read_set(folder: Path, classes: Sequence[str], name: str) -> tuple[list[Entr
                 "unpack the archive anew."
             )
     entries = list(columns[0])
+    if not entries:
+        raise UserError(f"{folder / f'{classes[0]}_{name}.txt'} lists no images; {REMEDY}.")
     return entries, np.array([[column[entry] for column in columns] for entry in entries], dtype=np.int8)
 
 
@@ -108,7 +114,7 @@ def read_line(line: str, file: Path) -> tuple[Entry, int]:
     match line.split():
         case [image, ("1" | "-1" | "0") as target]:
             return (image, 0), int(target)
-        case [image, number, ("1" | "-1" | "0") as target] if number.isdigit():
+        case [image, number, ("1" | "-1" | "0") as target] if re.fullmatch("[0-9]{1,9}", number):
             return (image, int(number)), int(target)
     raise UserError(f"{file} has a line {line!r}; allowed: <image> <1, -1 or 0>, or <image> <object> <1, -1 or 0>.")
 
@@ -136,6 +142,8 @@ def box_of(home: Path, entry: Entry) -> list[int]:
         left, top, right, bottom = (
             round(float(item.findtext(f"bndbox/{tag}", ""))) for tag in ("xmin", "ymin", "xmax", "ymax")
         )
-    except (OSError, ElementTree.ParseError, KeyError, ValueError) as error:
+        if max(map(abs, (left, top, right, bottom))) > MOST_PIXELS:
+            raise ValueError("a number of pixels that no image has")
+    except (OSError, ElementTree.ParseError, LookupError, ValueError, OverflowError) as error:
         raise UserError(f"{file} tells no box of object {number}; unpack the archive anew.") from error
     return [left - 1, top - 1, right, bottom]

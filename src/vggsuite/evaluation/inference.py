@@ -27,10 +27,11 @@ from vggsuite.data.views import rescaled_size
 from vggsuite.errors import UserError
 from vggsuite.evaluation.dense import dense_posteriors
 from vggsuite.evaluation.views import corners, crop_at, with_mirrored
-from vggsuite.files import save_arrays
+from vggsuite.files import load_arrays, naming_damaged, save_arrays
 from vggsuite.models.vgg import VGG
 from vggsuite.protocol import Method, Precision, Protocol
 
+REMEDY = "remove it; what it held is computed anew"  # of a damaged shard
 DTYPES = {Precision.fp32: torch.float32, Precision.bf16: torch.bfloat16}
 
 
@@ -181,8 +182,7 @@ def saved_images(folder: Path) -> set[int]:
     """The indices of the images in the shards of `folder`."""
     done: set[int] = set()
     for file in folder.glob("shard_*.npz"):
-        with np.load(file) as shard:
-            done.update(shard["indices"].tolist())
+        done.update(load_arrays(file, {"indices": "iN"}, REMEDY)["indices"].tolist())
     return done
 
 
@@ -278,7 +278,9 @@ def save_shard(folder: Path, found: list[Tensor], indices: list[int]) -> None:
 def collect(folder: Path, num_images: int) -> Tensor:
     """The vectors [N, D], float32, of all shards in `folder`, in the data set's order, where all are equally long;
     raises as `collect_each`."""
-    return torch.from_numpy(np.stack(collect_each(folder, num_images)))
+    found = collect_each(folder, num_images)
+    with naming_damaged(folder, "remove that folder and repeat the command"):
+        return torch.from_numpy(np.stack(found))
 
 
 def collect_each(folder: Path, num_images: int) -> list[np.ndarray]:
@@ -286,14 +288,17 @@ def collect_each(folder: Path, num_images: int) -> list[np.ndarray]:
     process outlived the one that had started it) counts once.
 
     Raises:
-        RuntimeError: unless every image is there.
+        UserError: for a damaged shard, and unless every image is there.
     """
     found: dict[int, np.ndarray] = {}
     for file in sorted(folder.glob("shard_*.npz")):
-        with np.load(file) as shard:
-            ends = np.isfinite(shard["vectors"]).sum(axis=1)
-            rows = zip(shard["indices"].tolist(), shard["vectors"], ends, strict=True)
-            found |= {index: vector[:end] for index, vector, end in rows if index not in found}
+        shard = load_arrays(file, {"indices": "iN", "vectors": "fND"}, REMEDY)
+        ends = np.isfinite(shard["vectors"]).sum(axis=1)
+        rows = zip(shard["indices"].tolist(), shard["vectors"], ends, strict=True)
+        found |= {index: vector[:end] for index, vector, end in rows if index not in found}
     if found.keys() != set(range(num_images)):
-        raise RuntimeError(f"the shards in {folder} hold {len(found)} of {num_images} images")
+        raise UserError(
+            f"the shards in {folder} hold {len(found.keys() & set(range(num_images)))} of {num_images} images, or "
+            "others; remove that folder and repeat the command."
+        )
     return [found[index] for index in range(num_images)]

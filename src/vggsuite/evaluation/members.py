@@ -18,6 +18,7 @@ from vggsuite.results.record import (
     part_folders,
     read_evaluation,
     read_record,
+    refuse_circle,
 )
 from vggsuite.results.run_folder import weights_of
 
@@ -52,10 +53,17 @@ def find_members(config: FuseConfig) -> dict[Path, Evaluation]:
     return members
 
 
-def parts_of(folder: Path) -> list[Path]:
-    """The evaluations that the one in `folder` is a mean of, theirs included."""
+def parts_of(folder: Path, above: tuple[Path, ...] = ()) -> list[Path]:
+    """The evaluations that the one in `folder` is a mean of, theirs included; `above` are those that it is a part of.
+
+    Raises:
+        UserError: for one that is missing, or a part of itself.
+    """
+    refuse_circle(folder, above)
+    if not (folder / EVALUATION_FILE).is_file():
+        raise UserError(f"{folder} is missing, a part of {above[-1]}; repeat that with rerun=true.")
     places = part_folders(read_evaluation(folder), folder)
-    return [part for place in places for part in (place, *parts_of(place))]
+    return [part for place in places for part in (place, *parts_of(place, (*above, folder)))]
 
 
 def member_folder(member: Path, config: FuseConfig) -> Path:

@@ -6,17 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 from vggsuite.checks import data_ranges, model_ranges, require_ranges
 from vggsuite.composing import to_config
 from vggsuite.config import DataConfig, EvaluateConfig, ModelConfig
 from vggsuite.data.scale import parse_scale, parse_test_scales
 from vggsuite.errors import UserError
+from vggsuite.files import naming_damaged
 from vggsuite.protocol import Average, Method, Precision, Protocol, default_flip
 from vggsuite.results.record import Evaluation, current_evaluation, evaluation_folder, read_record
-from vggsuite.results.run_folder import CONFIG_FILE, require_finished, weights_of
+from vggsuite.results.run_folder import CONFIG_FILE, require_finished, saved_config, weights_of
 
 # Settings of `data` that say where images are and how they are read; the others are of how the net was trained.
 PLACE = ("name", "layout", "root", "val_fraction", "num_workers", "decoder", "expected", "skip")
@@ -63,14 +62,9 @@ def adopt_run(cfg: DictConfig, typed: Sequence[str], folder: Path, settable: Seq
     Raises:
         UserError: for other settings of either that were typed, and where the run's config cannot be read.
     """
-    try:
-        saved = OmegaConf.load(folder / CONFIG_FILE)
-        data = OmegaConf.merge(OmegaConf.structured(DataConfig), saved.data)
-        model = OmegaConf.merge(OmegaConf.structured(ModelConfig), saved.model)
-    except (OmegaConfBaseException, AttributeError, YAMLError) as error:
-        raise UserError(
-            f"{folder / CONFIG_FILE} is damaged, or of another version of the suite; repeat the run."
-        ) from error
+    with naming_damaged(folder / CONFIG_FILE, "repeat the run (perhaps it is of another version of the suite)"):
+        saved = saved_config(folder)
+        data, model = (part_of(saved, name, kind) for name, kind in (("data", DataConfig), ("model", ModelConfig)))
     keys = [word.partition("=")[0].lstrip("+~") for word in typed]
     for key in keys:
         group, _, rest = key.partition(".")
@@ -83,10 +77,22 @@ def adopt_run(cfg: DictConfig, typed: Sequence[str], folder: Path, settable: Seq
                 f"{key} is a run's own and cannot be set beside it; leave it out (allowed: "
                 f"{', '.join(f'data.{name}' for name in settable)})."
             )
-    replaced = list(PLACE) if "data" in keys and cfg.data.name != saved.data.name else []
+    replaced = list(PLACE) if "data" in keys and cfg.data.name != data.name else []
     for name in [*replaced, *(key.removeprefix("data.") for key in keys if key.startswith("data."))]:
         OmegaConf.update(data, name, OmegaConf.select(cfg.data, name), merge=False)
     cfg.data, cfg.model = data, model
+
+
+def part_of(saved: DictConfig, name: str, kind: type[Any]) -> DictConfig:
+    """The part of a run's saved config that is of this `kind`, with nothing missing.
+
+    Raises:
+        OmegaConfBaseException: where it is not.
+    """
+    part = OmegaConf.merge(OmegaConf.structured(kind), OmegaConf.select(saved, name, throw_on_missing=True))
+    OmegaConf.to_container(part, throw_on_missing=True)
+    assert isinstance(part, DictConfig)
+    return part
 
 
 def check(config: EvaluateConfig) -> None:

@@ -15,6 +15,7 @@ from vggsuite.data.preprocessing import Preprocessing
 from vggsuite.devices import check_devices, chosen_workers, torch_devices
 from vggsuite.errors import UserError
 from vggsuite.evaluation.run import Evaluator, Subject
+from vggsuite.files import read_lines
 from vggsuite.finished_run import load_checkpoint
 from vggsuite.models.state import fill, num_classes
 from vggsuite.models.vgg import VGG
@@ -68,7 +69,7 @@ def subject_of_run(folder: Path, factors: dict[str, Any], *, crop: int, preproce
         net=net,
         preprocessing=preprocessing,
         of=weights_of(record.name, folder, record.environment["started"]),
-        classes=(folder / CLASSES_FILE).read_text().splitlines(),
+        classes=read_lines(folder / CLASSES_FILE, "repeat the run with rerun=true"),
         factors=factors,
     )
 

@@ -2,7 +2,7 @@
 leaves."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,18 @@ from vggsuite.localisation.candidates import Candidates
 from vggsuite.localisation.images import BoxedImages
 from vggsuite.localisation.merging import Merged, merge
 from vggsuite.localisation.metrics import box_errors, largest_overlaps, wrong_images
-from vggsuite.results.localisation_records import BOXES_FILE, open_boxes
+from vggsuite.results.localisation_records import BOXES_FILE, load_boxes
+
+# Of `Answers`, as `load_arrays` has it.
+LAYOUT = {
+    "names": "UN",
+    "labels": "iN",
+    "truth": "fNM4",
+    "classes": "iNK",
+    "edges": "fNK4",
+    "overlaps": "fNK",
+    "mean_overlaps": "fN",
+}
 
 
 @dataclass(frozen=True)
@@ -65,8 +76,7 @@ def load_answers(folder: Path) -> Answers:
     Raises:
         UserError: where it is missing or damaged.
     """
-    with open_boxes(folder) as arrays:
-        return Answers(**{field.name: arrays[field.name] for field in fields(Answers)})
+    return Answers(**load_boxes(folder, LAYOUT))
 
 
 def save_answers(found: Answers, folder: Path) -> None:

@@ -4,7 +4,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -12,13 +11,13 @@ from torch import Tensor
 
 from vggsuite.data.boxes import in_image
 from vggsuite.data.views import View, whole_view
-from vggsuite.errors import UserError, first_line
 from vggsuite.evaluation.dense import score_map
 from vggsuite.evaluation.views import centre, crop_at
-from vggsuite.files import save_arrays
+from vggsuite.files import load_arrays, naming_damaged, save_arrays
 from vggsuite.localisation.regression import decoded, of_classes
 from vggsuite.models.vgg import VGG
 from vggsuite.protocol import Precision
+from vggsuite.results.localisation_records import REMEDY
 
 CANDIDATES_FILE = "candidates.npz"
 
@@ -193,13 +192,11 @@ def load_candidates(folder: Path) -> list[Candidates]:
     Raises:
         UserError: where it is missing or damaged.
     """
-    try:
-        with np.load(folder / CANDIDATES_FILE) as arrays:
-            ends = arrays["counts"].cumsum()[:-1]
-            edges, scores = (np.split(arrays[name].astype(np.float64), ends) for name in ("edges", "scores"))
-    except (OSError, EOFError, KeyError, ValueError, BadZipFile) as error:
-        raise UserError(
-            f"{folder / CANDIDATES_FILE} cannot be read ({first_line(error)}); repeat the test that made it with "
-            "rerun=true."
-        ) from error
+    file = folder / CANDIDATES_FILE
+    arrays = load_arrays(file, {"counts": "iN", "edges": "fPK4", "scores": "fPK"}, REMEDY)
+    counts = arrays["counts"]
+    with naming_damaged(file, REMEDY):
+        if counts.min(initial=1) < 1 or counts.sum() != len(arrays["edges"]):
+            raise ValueError(f"its counts are of {counts.sum()} places, and it has {len(arrays['edges'])}")
+    edges, scores = (np.split(arrays[name].astype(np.float64), counts.cumsum()[:-1]) for name in ("edges", "scores"))
     return [Candidates(*own) for own in zip(edges, scores, strict=True)]

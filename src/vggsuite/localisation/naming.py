@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 
 from vggsuite.localisation.config import Finetune
 from vggsuite.naming import slug, variant_of
-from vggsuite.results.run_folder import CONFIG_FILE
+from vggsuite.results.run_folder import CONFIG_FILE, saved_config
 
 NAMED = ("init.run=", "regression=", "finetune=", "scale=")  # by which a box regressor of no experiment is named
 FREEZE = {Finetune.all: "none", Finetune.fc: "conv"}  # of `recipe`
@@ -35,7 +35,7 @@ def data_of(run: str | None, otherwise: str) -> str:
     file = Path(run) / CONFIG_FILE if run else None
     if file is None or not file.is_file():
         return otherwise
-    return str(OmegaConf.select(OmegaConf.load(file), "data.name", default=otherwise))
+    return str(OmegaConf.select(saved_config(file.parent), "data.name", default=otherwise))
 
 
 RESOLVERS: dict[str, Callable[..., Any]] = {

@@ -12,6 +12,7 @@ from vggsuite.data.boxes import in_image
 from vggsuite.data.preprocessing import Preprocessing
 from vggsuite.data.views import centre_view
 from vggsuite.evaluation.run import Subject
+from vggsuite.files import read_lines
 from vggsuite.finished_run import load_checkpoint
 from vggsuite.localisation.candidates import Size
 from vggsuite.localisation.regression import decoded
@@ -56,7 +57,7 @@ def load_regressor(folder: Path, model: ModelConfig, data: DataConfig) -> Regres
         net=net,
         preprocessing=Preprocessing(data.mean, data.std),
         of=weights_of(record.name, folder, record.environment["started"]),
-        classes=(folder / CLASSES_FILE).read_text().splitlines(),
+        classes=read_lines(folder / CLASSES_FILE, "repeat the run with rerun=true"),
         factors=asdict(model),
     )
     return Regressor(subject, record.boxes["mean_box"])

@@ -27,7 +27,7 @@ from vggsuite.localisation.config import (
 )
 from vggsuite.localisation.naming import FREEZE
 from vggsuite.results.localisation_records import LOCALISATION_FILE, LOCALISER_FILE, read_localisation, read_localiser
-from vggsuite.results.run_folder import CHECKPOINT, CONFIG_FILE, require_finished
+from vggsuite.results.run_folder import CHECKPOINT, require_finished, saved_config
 
 # The largest match score (DIoU) of boxes that are merged: chosen on held-out digits (docs/localisation.md).
 THRESHOLDS = {BoxProtocol.dense: 0.9, BoxProtocol.crops: 0.5}
@@ -137,7 +137,7 @@ def settle_evaluation(cfg: DictConfig, typed: Sequence[str], kind: type[BoxEvalu
 def adopt_boxes(cfg: DictConfig, typed: Sequence[str], folder: Path) -> None:
     """Put into `cfg` where the run in `folder` had its boxes from, and what it did with faulty ones, unless that was
     typed."""
-    saved = OmegaConf.load(folder / CONFIG_FILE)
+    saved = saved_config(folder)
     for name in ("root", "faulty"):
         if not any(word.lstrip("+~").startswith(f"boxes.{name}=") for word in typed):
             OmegaConf.update(cfg, f"boxes.{name}", OmegaConf.select(saved, f"boxes.{name}"))
@@ -266,7 +266,7 @@ def classifier_of(config: BoxEvaluateConfig) -> Path:
         require_finished(folder, "classifier")
         return folder
     record = read_localiser(Path(config.run))
-    folder = Path(str(OmegaConf.load(Path(config.run) / CONFIG_FILE).init.run))
+    folder = Path(str(OmegaConf.select(saved_config(Path(config.run)), "init.run")))
     if not folder.is_dir():
         folder = Path(config.paths.runs) / record.init["run"]
     require_finished(folder, "classifier")

@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError
 from torch import Tensor
 
 from vggsuite.errors import UserError
+from vggsuite.files import DAMAGE, reason
 
 Layers = Mapping[str, tuple[Tensor, Tensor]]  # weight and bias by the paper's layer names
 
@@ -62,16 +63,17 @@ def read_caffemodel(path: Path) -> Layers:
     Raises:
         UserError: for a file that holds none, or is cut short.
     """
-    net = net_parameter()
+    net, found = net_parameter(), {}
     try:
         net.ParseFromString(path.read_bytes())
-    except DecodeError as error:
-        raise UserError(f"weights={path} cannot be read as a .caffemodel ({error}); fetch it anew.") from error
-    found = {}
-    for layer in [*net.layers, *net.layer]:
-        if len(layer.blobs) == 2:
-            weight, bias = (array(blob, f"{path}, layer {layer.name}") for blob in layer.blobs)
-            found[layer.name] = (weight, bias.flatten())
+        for layer in [*net.layers, *net.layer]:
+            if len(layer.blobs) == 2:
+                weight, bias = (array(blob, f"{path}, layer {layer.name}") for blob in layer.blobs)
+                found[layer.name] = (weight, bias.flatten())
+    except UserError:
+        raise
+    except (DecodeError, *DAMAGE) as error:
+        raise UserError(f"weights={path} cannot be read as a .caffemodel ({reason(error)}); fetch it anew.") from error
     if not found:
         raise UserError(f"weights={path} holds no layer with weights; allowed: the .caffemodel of a trained net.")
     return found

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from vggsuite.errors import UserError
+from vggsuite.files import DAMAGE, reason
 from vggsuite.models.caffe import Layers
 
 FC_NAMES = {"fc1": "fc6", "fc2": "fc7", "predictions": "fc8"}
@@ -28,10 +29,10 @@ def read_keras(path: Path) -> Layers:
             arrays = read_layers(file.get("model_weights", file))
         if FC_NAMES.keys() <= arrays.keys():
             return dict(convert(arrays))
-    except (OSError, KeyError, ValueError, ZeroDivisionError) as error:
+    except DAMAGE as error:
         raise UserError(
-            f"weights={path} cannot be read as Keras's VGG ({error}); allowed: the .h5 file that keras.applications "
-            "downloads, with its top layers."
+            f"weights={path} cannot be read as Keras's VGG ({reason(error)}); allowed: the .h5 file that "
+            "keras.applications downloads, with its top layers."
         ) from error
     raise UserError(
         f"weights={path} lacks the FC layers {', '.join(FC_NAMES)}; allowed: the file with its top layers "

@@ -27,6 +27,19 @@ def digest(state: Mapping[str, Tensor]) -> str:
     return found.hexdigest()
 
 
+def require_tensors(state: Mapping[Any, Any]) -> None:
+    """Make sure that `state`, from a file, is what a net's parameters can be copied from.
+
+    Raises:
+        ValueError: naming an entry that is not.
+    """
+    for name, value in state.items():
+        dense = isinstance(value, Tensor) and value.layout == torch.strided and not value.is_quantized
+        # Strides of 0 make numbers without end of one.
+        if not (isinstance(name, str) and dense and value.untyped_storage().nbytes() >= value.nbytes):
+            raise ValueError(f"{name!r} is no plain tensor")
+
+
 def num_classes(state: Mapping[str, Tensor]) -> int:
     """The number of outputs of the net that has these parameters."""
     last = state.get("classifier.6.bias")
@@ -35,6 +48,8 @@ def num_classes(state: Mapping[str, Tensor]) -> int:
             "the weights have no classifier.6.bias, the third FC layer, whose outputs are the classes; allowed: a "
             "state dict under torchvision's names, without a prefix."
         )
+    if last.ndim != 1:
+        raise UserError(f"the weights have a classifier.6.bias of shape {list(last.shape)}; allowed: a number a class.")
     return len(last)
 
 

@@ -10,19 +10,23 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn, NotRequired
 from urllib.error import URLError
 
 import torch
 import yaml
+from pydantic import ConfigDict, Field
 from torch import Tensor, nn
 from torchvision.models import WeightsEnum, get_model_weights, get_weight, list_models
+from typing_extensions import TypedDict  # as pydantic asks for below Python 3.12
 
 from vggsuite.errors import UserError
+from vggsuite.files import DAMAGE, naming_damaged, reason
 from vggsuite.models.caffe import Layers, read_caffemodel
 from vggsuite.models.keras import read_keras
-from vggsuite.models.state import digest, module_names
+from vggsuite.models.state import digest, module_names, require_tensors
 from vggsuite.models.vgg import VGG
+from vggsuite.typed import typed
 
 IMAGENET_MEAN = [123.68, 116.779, 103.939]  # R, G, B of the released weights
 # Arguments of `Preprocessing`.
@@ -37,6 +41,28 @@ PREPROCESSINGS: dict[str, dict[str, Any]] = {
 READERS = {".caffemodel": read_caffemodel, ".h5": read_keras}
 TORCH_FILES = (".pth", ".pt")
 TORCHVISION_VGGS = list_models(include="vgg*")
+
+
+OfChannels = Annotated[list[float], Field(min_length=3, max_length=3)]
+
+
+class OfPixels(TypedDict):
+    """Arguments of `Preprocessing`."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]
+
+    mean: OfChannels
+    std: NotRequired[OfChannels]
+    bgr: NotRequired[bool]
+
+
+class Converted(TypedDict):
+    """What `convert_weights` writes; see `Weights`."""
+
+    name: str
+    state_dict: dict[str, Any]
+    preprocessing: OfPixels
+    figures: list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -165,17 +191,19 @@ def from_file(path: Path, net: VGG, preprocessing: str | None) -> Weights:
         return Weights(path.name, named_as_torchvision(layers, net), asked, figures=figures)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises a dozen kinds
-        raise UserError(f"weights={path} cannot be read as a file of PyTorch weights; fetch it anew.") from error
-    if isinstance(content, Mapping) and content.keys() == {"name", "state_dict", "preprocessing", "figures"}:
-        asked = PREPROCESSINGS[preprocessing] if preprocessing else content["preprocessing"]
-        figures = content["figures"] if asked == content["preprocessing"] else []
-        return Weights(content["name"], content["state_dict"], asked, figures=figures)  # of convert_weights
-    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
+    except DAMAGE as error:
+        raise UserError(
+            f"weights={path} cannot be read as a file of PyTorch weights ({reason(error)}); fetch it anew."
+        ) from error
+    if isinstance(content, Mapping) and content.keys() == Converted.__annotations__.keys():
+        return of_converted(path, content, preprocessing)
+    try:
+        require_tensors(content)
+    except (AttributeError, ValueError) as error:
         raise UserError(
             f"weights={path} is no state dict, or holds one beside other things; allowed: a file of parameters alone, "
             "under torchvision's names (torch.save(net.state_dict(), ...))."
-        )
+        ) from error
     entry = torchvision_file(path.name)
     if entry:
         return described_by(entry, content, preprocessing)
@@ -185,6 +213,16 @@ def from_file(path: Path, net: VGG, preprocessing: str | None) -> Weights:
             f"{'|'.join(PREPROCESSINGS)} (torchvision: divided by a standard deviation; oxford: B, G, R)."
         )
     return Weights(path.name, content, PREPROCESSINGS[preprocessing])
+
+
+def of_converted(path: Path, content: Mapping[str, Any], preprocessing: str | None) -> Weights:
+    """The weights in a file of `convert_weights`."""
+    with naming_damaged(f"weights={path}", "convert the published file anew"):
+        found = typed(Converted, content)
+        require_tensors(found["state_dict"])
+    own: dict[str, Any] = {**found["preprocessing"]}
+    asked = PREPROCESSINGS[preprocessing] if preprocessing else own
+    return Weights(found["name"], found["state_dict"], asked, figures=found["figures"] if asked == own else [])
 
 
 def torchvision_file(name: str) -> WeightsEnum | None:

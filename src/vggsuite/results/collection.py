@@ -122,11 +122,11 @@ def outdated(results: Results) -> list[str]:
     sentences = []
     for run in runs.values():
         parent = run.init.get("run")
-        if parent in started and run.init["started"] != started[parent]:
+        if parent in started and run.init.get("started") != started[parent]:
             sentences.append(f"{run.name} was initialised from an earlier run of {parent} than the one above.")
     for result in (result for by_seed in results.values() for result in by_seed.values()):
         for weights in result.evaluation.of:
-            if weights.get("run") in started and weights["started"] != started[weights["run"]]:
+            if weights.get("run") in started and weights.get("started") != started[weights["run"]]:
                 sentences.append(
                     f"{result.evaluation.name} is of an earlier run of {weights['run']} than the one above."
                 )

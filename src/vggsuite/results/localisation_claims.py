@@ -7,7 +7,7 @@ import numpy as np
 
 from vggsuite.results.experiments import printed_rows
 from vggsuite.results.localisation_points import WAYS, Localisations
-from vggsuite.results.localisation_records import open_boxes
+from vggsuite.results.localisation_records import load_boxes
 from vggsuite.results.rendering import DASH, Grid
 from vggsuite.results.statistics import Estimate, paired_over_images, paired_over_seeds
 
@@ -109,8 +109,7 @@ def compare(claim: Claim, found: Localisations, which: str, confidence: float) -
 
 def load_wrong(folder: Path, which: str) -> np.ndarray:
     """Whether each image was wrong, bool [N], by the test in `folder`."""
-    with open_boxes(folder) as arrays:
-        return arrays[f"wrong_{which}"]
+    return load_boxes(folder, {f"wrong_{which}": "bN"})[f"wrong_{which}"]
 
 
 def verdict_of(found: Estimate | None) -> str:

@@ -2,22 +2,21 @@
 or several, `localisation.json`."""
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
-from vggsuite.errors import UserError, first_line
-from vggsuite.files import write_atomically
+from vggsuite.files import load_arrays, write_atomically
+from vggsuite.results.parts import OfLocalisation, OfLocaliser
 from vggsuite.results.record import SCHEMA_VERSION, Record, is_of, read
 
 LOCALISER_FILE = "localiser.json"
 LOCALISATION_FILE = "localisation.json"
 BOXES_FILE = "boxes.npz"  # of a test: what was said of every image
+REMEDY = "repeat the test that made it with rerun=true"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,20 +70,13 @@ class Localisation:
     schema_version: int = SCHEMA_VERSION
 
 
-@contextmanager
-def open_boxes(folder: Path) -> Iterator[Mapping[str, np.ndarray]]:
-    """The arrays that the test in `folder` left, each read when it is asked for.
+def load_boxes(folder: Path, layout: Mapping[str, str]) -> dict[str, np.ndarray]:
+    """Arrays, as `layout` describes them (`load_arrays`), that the test in `folder` left.
 
     Raises:
         UserError: where they are missing or damaged.
     """
-    try:
-        with np.load(folder / BOXES_FILE) as arrays:
-            yield arrays
-    except (OSError, EOFError, KeyError, ValueError, BadZipFile) as error:
-        raise UserError(
-            f"{folder / BOXES_FILE} cannot be read ({first_line(error)}); repeat the test that made it with rerun=true."
-        ) from error
+    return load_arrays(folder / BOXES_FILE, layout, REMEDY)
 
 
 def write_localisation(record: Localisation, folder: Path) -> None:
@@ -102,9 +94,9 @@ def finished_test(folder: Path, identity: Mapping[str, Any]) -> Localisation | N
 
 def read_localisation(folder: Path) -> Localisation:
     """The record of the test in `folder`; raises as `read_record`."""
-    return read(folder / LOCALISATION_FILE, Localisation)
+    return read(folder / LOCALISATION_FILE, Localisation, OfLocalisation)
 
 
 def read_localiser(folder: Path) -> Localiser:
     """The record of the box regressor in `folder`; raises as `read_record`."""
-    return read(folder / LOCALISER_FILE, Localiser)
+    return read(folder / LOCALISER_FILE, Localiser, OfLocaliser)

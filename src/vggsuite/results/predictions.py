@@ -1,17 +1,14 @@
 """What a net said of every test image, `posteriors.npz`: written once, averaged and compared ever after."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
-from vggsuite.errors import UserError, first_line
-from vggsuite.files import save_arrays
+from vggsuite.files import load_arrays, save_arrays
 
 PREDICTIONS_FILE = "posteriors.npz"
+REMEDY = "make it anew: repeat the evaluation (python src/evaluate.py ...) with rerun=true"
 
 
 @dataclass(frozen=True)
@@ -56,36 +53,21 @@ def save_predictions(predictions: Predictions, folder: Path) -> None:
     )
 
 
-@contextmanager
-def open_predictions(folder: Path) -> Iterator[Mapping[str, np.ndarray]]:
-    """The arrays of the predictions in `folder`, each read when it is asked for.
+def load_truth(folder: Path) -> Truth:
+    """The images of the predictions in `folder`.
 
     Raises:
         UserError: where they are missing or damaged.
     """
-    try:
-        with np.load(folder / PREDICTIONS_FILE) as arrays:
-            yield arrays
-    except (OSError, EOFError, KeyError, ValueError, BadZipFile) as error:
-        raise UserError(
-            f"{folder / PREDICTIONS_FILE} cannot be read ({first_line(error)}); make it anew: repeat the "
-            "evaluation (python src/evaluate.py ...) with rerun=true."
-        ) from error
-
-
-def load_truth(folder: Path) -> Truth:
-    """The images of the predictions in `folder`."""
-    with open_predictions(folder) as arrays:
-        return Truth(*(arrays[field.name] for field in fields(Truth)))
+    return Truth(**load_arrays(folder / PREDICTIONS_FILE, {"names": "UN", "labels": "iN", "classes": "UC"}, REMEDY))
 
 
 def load_ranks(folder: Path) -> np.ndarray:
-    """The ranks of the predictions in `folder`."""
-    with open_predictions(folder) as arrays:
-        return arrays["ranks"]
+    """The ranks of the predictions in `folder`; raises as `load_truth`."""
+    return load_arrays(folder / PREDICTIONS_FILE, {"ranks": "iN"}, REMEDY)["ranks"]
 
 
 def load_posteriors(folder: Path) -> np.ndarray:
-    """The posteriors, float32 [N, classes], of the predictions in `folder`."""
-    with open_predictions(folder) as arrays:
-        return np.exp(arrays["log_posteriors"].astype(np.float32))
+    """The posteriors, float32 [N, classes], of the predictions in `folder`; raises as `load_truth`."""
+    found = load_arrays(folder / PREDICTIONS_FILE, {"log_posteriors": "fNC"}, REMEDY)["log_posteriors"]
+    return np.exp(found.astype(np.float32))

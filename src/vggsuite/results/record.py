@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from vggsuite.errors import UserError
-from vggsuite.files import write_atomically
+from vggsuite.files import naming_damaged, write_atomically
 from vggsuite.naming import run_name
 from vggsuite.protocol import Method, Protocol, default_flip
+from vggsuite.results.parts import OfAll, OfEvaluation, OfRun, OfTransfer
 from vggsuite.results.predictions import PREDICTIONS_FILE
+from vggsuite.typed import typed_json
 
 SCHEMA_VERSION = 2
 RECORD_FILE = "result.json"
@@ -57,7 +59,7 @@ class Record:
     data: dict[str, Any]
     recipe: dict[str, Any]
     init: dict[str, Any]
-    metrics: dict[str, float]
+    metrics: dict[str, Any]
     selection: dict[str, Any]
     cost: dict[str, Any]
     environment: dict[str, Any]
@@ -167,15 +169,33 @@ def part_folders(evaluation: Evaluation, place: Path) -> list[Path]:
     return [place.parent / member["name"].rpartition("/")[2] for member in evaluation.members]
 
 
-def current_evaluation(place: Path, weights: dict[str, str], images: dict[str, str]) -> Evaluation | None:
+def refuse_circle(place: Path, above: tuple[Path, ...]) -> None:
+    """Refuse the evaluation in `place` as a part of itself; `above` are the folders of what it is a part of."""
+    if place.resolve() in (folder.resolve() for folder in above):
+        raise UserError(f"{place / EVALUATION_FILE} names itself as a part; remove it and repeat what made it.")
+
+
+def current_evaluation(
+    place: Path, weights: dict[str, str], images: dict[str, str], above: tuple[Path, ...] = ()
+) -> Evaluation | None:
     """The record of the evaluation of one net in `place`, if it is finished, of these weights and `images` (some of
-    what its record says of its data), and, if it is a mean, of its parts as they are now."""
+    what its record says of its data), and, if it is a mean, of its parts as they are now.
+
+    Args:
+        place: its folder.
+        weights, images: see above.
+        above: the folders of what it is a part of.
+
+    Raises:
+        UserError: for a damaged record, and for one that names itself as a part.
+    """
+    refuse_circle(place, above)
     if not all((place / file).is_file() for file in (EVALUATION_FILE, PREDICTIONS_FILE)):
         return None
     evaluation = read_evaluation(place)
     if evaluation.of != [weights] or not images.items() <= evaluation.data.items():
         return None
-    parts = [current_evaluation(folder, weights, images) for folder in part_folders(evaluation, place)]
+    parts = [current_evaluation(part, weights, images, (*above, place)) for part in part_folders(evaluation, place)]
     as_now = [as_member(part) if part else None for part in parts]
     return evaluation if as_now == evaluation.members else None
 
@@ -200,37 +220,37 @@ def read_record(folder: Path) -> Record:
 
     Raises:
         FileNotFoundError: where no run has finished there.
-        UserError: for a record of another schema version.
+        UserError: for a damaged record, and for one of another schema version.
     """
-    return read(folder / RECORD_FILE, Record)
+    return read(folder / RECORD_FILE, Record, OfRun)
 
 
 def read_evaluation(folder: Path) -> Evaluation:
     """The record of the evaluation in `folder`; raises as `read_record`."""
-    return read(folder / EVALUATION_FILE, Evaluation)
+    return read(folder / EVALUATION_FILE, Evaluation, OfEvaluation)
 
 
 def read_transfer(folder: Path) -> Transfer:
     """The record of the transfer in `folder`; raises as `read_record`."""
-    return read(folder / TRANSFER_FILE, Transfer)
+    return read(folder / TRANSFER_FILE, Transfer, OfTransfer)
 
 
 Kind = TypeVar("Kind")
 
 
-def read(file: Path, kind: type[Kind]) -> Kind:
-    """The record in `file`, a dataclass of this `kind`; raises as `read_record`."""
+def read(file: Path, kind: type[Kind], parts: Any = OfAll) -> Kind:
+    """The record in `file`, a dataclass of this `kind`, whose fields have such `parts`; raises as `read_record`."""
     assert is_dataclass(kind)
-    try:
-        content = dict(json.loads(file.read_text()))
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{file} is damaged; remove it and repeat what made it.") from error
-    if content.get("schema_version") != SCHEMA_VERSION or content.keys() != {f.name for f in fields(kind)}:
-        raise UserError(
-            f"{file} is of schema version {content.get('schema_version')}, not {SCHEMA_VERSION}; repeat what made it "
-            "(rerun=true)."
-        )
-    return kind(**content)
+    text = file.read_bytes()
+    with naming_damaged(file, "remove it and repeat what made it"):
+        content = dict(json.loads(text))
+        if content.get("schema_version") != SCHEMA_VERSION or content.keys() != {f.name for f in fields(kind)}:
+            raise UserError(
+                f"{file} is of schema version {content.get('schema_version')!r}, not {SCHEMA_VERSION}; repeat what "
+                "made it (rerun=true)."
+            )
+        typed_json(parts, text)
+        return typed_json(kind, text)
 
 
 def is_of(record: Any, identity: Mapping[str, Any]) -> bool:

@@ -1,14 +1,16 @@
 """What a run's folder holds, and whether a run of these settings has finished in it."""
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
+import yaml
+from omegaconf import DictConfig, OmegaConf
 
 from vggsuite.config import Layout, TrainConfig
 from vggsuite.errors import UserError
-from vggsuite.files import file_digest, write_atomically
+from vggsuite.files import file_digest, naming_damaged, write_atomically
 from vggsuite.naming import is_how
 from vggsuite.results.record import RECORD_FILE
 
@@ -54,6 +56,31 @@ def save_config(config: TrainConfig, classes: Sequence[str], folder: Path) -> No
     write_atomically(folder / CLASSES_FILE, "".join(f"{name}\n" for name in classes))
 
 
+def saved_config(folder: Path) -> DictConfig:
+    """The config of the run in `folder`, which may be a stranger's. The suite saves resolved ones, without aliases; an
+    interpolation would be resolved here and now, and could read the environment, and aliases of aliases fill the
+    memory.
+
+    Raises:
+        UserError: where it is missing or damaged, or has such.
+    """
+    file = folder / CONFIG_FILE
+    with naming_damaged(file, "repeat the run"):
+        text = file.read_text(encoding="utf-8")
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
+            raise ValueError("it has an alias")
+        saved = OmegaConf.load(io.StringIO(text))
+        if not isinstance(saved, DictConfig):
+            raise ValueError("it is no list of settings")
+        for key, value in leaves(OmegaConf.to_container(saved, resolve=False)).items():
+            if any(isinstance(text, str) and "${" in text for text in (value if isinstance(value, list) else [value])):
+                raise UserError(
+                    f"{file} has {key}={value}, which a run's own config never has, being saved as it was resolved; "
+                    "take the run's original folder."
+                )
+    return saved
+
+
 def is_finished(config: TrainConfig, folder: Path, record_file: str = RECORD_FILE) -> bool:
     """Whether a run of these settings has finished in `folder`.
 
@@ -79,8 +106,9 @@ def refuse_other_settings(config: TrainConfig, folder: Path, what: str, afresh: 
         UserError: where it is of others (a config file was edited since).
     """
     now = leaves(OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True))
-    saved = OmegaConf.merge(OmegaConf.structured(type(config)), OmegaConf.load(folder / CONFIG_FILE))
-    then = leaves(OmegaConf.to_container(saved, enum_to_str=True))  # a setting that is newer has its default there
+    with naming_damaged(folder / CONFIG_FILE, f"begin afresh with {afresh}"):
+        saved = OmegaConf.merge(OmegaConf.structured(type(config)), saved_config(folder))
+        then = leaves(OmegaConf.to_container(saved, enum_to_str=True))  # a setting that is newer has its default there
     for key in sorted(now.keys() | then.keys()):
         elsewhere = key == "data.root" and config.data.layout == Layout.folder  # other images under the same name
         same_by_name = is_how(key) or key == "init.run"  # the parent's place; the variant tells one that was typed

@@ -50,7 +50,7 @@ def localisation_summary(test: Localisation) -> str:
     lines = [f"{test.name}: {metrics['num_images']} images of {test.data['name']} with boxes"]
     names = {"top1": "top-1 error", "top5": "top-5 error", "gt_class": "error given the class"}
     for key, name in names.items():
-        if f"{key}_error" in metrics:
+        if {f"{key}_error", f"{key}_interval", f"mean_box_{key}_error"} <= metrics.keys():
             low, high = metrics[f"{key}_interval"]
             lines.append(
                 f"  {name:<21} {metrics[f'{key}_error']:6.2f}%   {metrics['confidence']:.0%} interval [{low:.2f}, "

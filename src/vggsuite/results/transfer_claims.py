@@ -1,11 +1,13 @@
 """What Tables 11 and 12 say of transfer, each claim with an interval."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from vggsuite.config import Metric
+from vggsuite.files import load_arrays, naming_damaged
 from vggsuite.results.experiments import printed_rows
 from vggsuite.results.record import SCORES_FILE, Transfer
 from vggsuite.results.rendering import DASH
@@ -79,9 +81,22 @@ def paired_over_test_images(ours: Found, other: Found, confidence: float) -> Est
     """The difference in score on the test images of the first split, by a bootstrap over them."""
     draws = []
     for found in (ours, other):
-        with np.load(found.folder / SCORES_FILE) as arrays:
-            targets = arrays["targets"][arrays["test_0"]]
-            draws.append(resampled_scores(Metric(found.record.metric), arrays["scores_0"], targets))
+        scores, targets = load_scores(found.folder / SCORES_FILE)
+        draws.append(resampled_scores(Metric(found.record.metric), scores, targets))
     value = ours.record.splits[0]["score"] - other.record.splits[0]["score"]
     low, high = centred_bounds(value, draws[0] - draws[1], confidence)
     return Estimate(value, low, high, f"bootstrap over {len(targets)} images")
+
+
+def load_scores(file: Path) -> tuple[np.ndarray, np.ndarray]:
+    """What was said of the test images of the first split, float [N, classes], and their targets int8 [N, classes].
+
+    Raises:
+        UserError: where they are missing or damaged.
+    """
+    remedy = "repeat the transfer that made it with rerun=true"
+    arrays = load_arrays(file, {"scores_0": "fNC", "test_0": "iN", "targets": "iMC"}, remedy)
+    with naming_damaged(file, remedy):
+        if arrays["test_0"].min(initial=0) < 0:
+            raise ValueError("its test_0 are below 0")
+        return arrays["scores_0"], arrays["targets"][arrays["test_0"]]

@@ -10,7 +10,7 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
-from vggsuite.files import write_atomically
+from vggsuite.files import naming_damaged, write_atomically
 
 SAVE_SECONDS = 10.0  # at most so often, beside every time that the run's state is saved
 
@@ -22,6 +22,9 @@ class MetricsFile(Logger):
     Args:
         file: where to.
         num_steps: the rows there of the first so many steps are kept, others are not.
+
+    Raises:
+        UserError: where they cannot be read.
     """
 
     def __init__(self, file: Path, *, num_steps: int = 0) -> None:
@@ -30,8 +33,12 @@ class MetricsFile(Logger):
         self.rows: list[dict[str, Any]] = []
         self.saved = time.monotonic()
         if num_steps and file.is_file():
-            with file.open(newline="") as stream:
-                kept = (row for row in csv.DictReader(stream) if int(row["step"]) < num_steps)
+            remedy = "begin the run afresh with resume=never"
+            with naming_damaged(file, remedy), file.open(newline="", encoding="utf-8") as stream:
+                found = list(csv.DictReader(stream))
+                if any(None in row for row in found):
+                    raise ValueError("it has a line of more cells than its first")
+                kept = (row for row in found if 0 <= int(row["step"]) < num_steps)
                 self.rows = [{key: value for key, value in row.items() if value} for row in kept]
 
     @property

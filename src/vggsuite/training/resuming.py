@@ -1,7 +1,6 @@
 """The whole state of a run, saved as it goes and when it is told to stop, from which the same command goes on."""
 
 import os
-import pickle
 import signal
 import threading
 import time
@@ -11,20 +10,23 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import lightning as L
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import Callback, Checkpoint
+from pydantic import Field, NonNegativeInt
+from typing_extensions import TypedDict  # as pydantic asks for below Python 3.12
 
 from vggsuite.config import Resume, TrainConfig
 from vggsuite.errors import UserError
-from vggsuite.files import replacing
+from vggsuite.files import DAMAGE, naming_damaged, replacing
 from vggsuite.results.run_folder import CHECKPOINT, refuse_other_settings
 from vggsuite.signals import heeded
 from vggsuite.training.interrupting import STOPPING, Interrupted, was_requeued
 from vggsuite.training.processes import of_all_processes, of_this_process
+from vggsuite.typed import typed
 
 LAST = CHECKPOINT.with_name("last.ckpt")
 BEFORE = CHECKPOINT.with_name("before_last.ckpt")
@@ -97,6 +99,16 @@ class History:
         return {"origin": self.origin, "division": self.division, "images": self.images} | now
 
 
+class State(TypedDict):
+    """What a checkpoint holds of a `History`."""
+
+    started: str
+    origin: dict[str, Any]
+    division: Annotated[list[int], Field(min_length=2, max_length=2)]
+    images: str
+    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
 class SavedState(NamedTuple):
     """The state of an interrupted run: its file, after how many steps it was saved, the run's history, and the file of
     a later state, if there is one that is torn."""
@@ -124,6 +136,7 @@ def saved_state(config: TrainConfig, folder: Path) -> SavedState | None:
     num_steps, history = read_state(whole)
     if history.division != division(config.trainer):
         devices, pieces = history.division
+    if history.division != division(config.trainer):
         raise UserError(
             f"{folder} holds a run that was interrupted on {devices} device(s) with batches in {pieces} piece(s); go "
             f"on so (trainer.devices, trainer.num_nodes, trainer.accumulate_grad_batches), or begin afresh with "
@@ -137,7 +150,7 @@ def is_whole(file: Path) -> bool:
     try:
         with zipfile.ZipFile(file) as archive:
             return archive.testzip() is None
-    except (OSError, zipfile.BadZipFile):
+    except DAMAGE:
         return False
 
 
@@ -147,15 +160,12 @@ def read_state(file: Path) -> tuple[int, History]:
     Raises:
         UserError: for a file of another kind.
     """
-    try:
+    with naming_damaged(file, "begin the run afresh with resume=never"):
         content = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
-        state = content["callbacks"][StateKeeper.__name__]
-        history = History(**state | {"started": datetime.fromisoformat(state["started"])})
-        return int(content["global_step"]), history
-    except (EOFError, KeyError, OSError, RuntimeError, TypeError, ValueError, pickle.UnpicklingError) as error:
-        raise UserError(
-            f"{file} is no state that this version of the suite can go on from; begin the run afresh with resume=never."
-        ) from error
+        state = typed(State, content["callbacks"][StateKeeper.__name__])
+        started = datetime.fromisoformat(state["started"])
+        history = History(started, state["origin"], state["division"], state["images"], state["seconds"])
+        return typed(NonNegativeInt, content["global_step"]), history
 
 
 def division(trainer: dict[str, Any]) -> list[int]:

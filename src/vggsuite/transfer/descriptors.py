@@ -22,13 +22,14 @@ from vggsuite.data.samples import Samples
 from vggsuite.evaluation import inference
 from vggsuite.evaluation.dense import penultimate
 from vggsuite.evaluation.run import Subject
-from vggsuite.files import exclusive, save_arrays
+from vggsuite.files import exclusive, load_arrays, naming_damaged, save_arrays
 from vggsuite.models.vgg import VGG
 from vggsuite.protocol import Precision
 from vggsuite.results.environment import git
 
 VERSION = 1  # of what is computed
 FOLDER = "descriptors"  # in that of the run, or of the published weights
+REMEDY = "remove it; what it held is computed anew"
 SHARDS = "shards"  # what an unfinished computation has so far
 
 
@@ -154,8 +155,7 @@ def saved_keys(folder: Path) -> set[str]:
     """The keys of the descriptors in `folder`."""
     found: set[str] = set()
     for file in folder.glob("part_*.npz"):
-        with np.load(file) as part:
-            found.update(part["keys"].tolist())
+        found.update(load_arrays(file, {"keys": "UN"}, REMEDY)["keys"].tolist())
     return found
 
 
@@ -166,13 +166,16 @@ def gather(folder: Path, keys: Sequence[str]) -> np.ndarray:
         rows.setdefault(key, []).append(index)
     result: np.ndarray | None = None
     for file in sorted(folder.glob("part_*.npz")):
-        with np.load(file) as part:
-            pairs = [(row, index) for row, key in enumerate(part["keys"].tolist()) for index in rows.get(key, [])]
-            if not pairs:
-                continue
-            descriptors = part["descriptors"]
+        saved = load_arrays(file, {"keys": "UN"}, REMEDY)["keys"].tolist()
+        pairs = [(row, index) for row, key in enumerate(saved) for index in rows.get(key, [])]
+        if not pairs:
+            continue
+        descriptors = load_arrays(file, {"keys": "UN", "descriptors": "fND"}, REMEDY)["descriptors"]
         if result is None:
             result = np.empty((len(keys), descriptors.shape[1]), dtype=np.float32)
+        with naming_damaged(file, REMEDY):
+            if descriptors.shape[1] != result.shape[1]:
+                raise ValueError(f"its descriptors are of {descriptors.shape[1]} numbers, others of {result.shape[1]}")
         theirs, ours = zip(*pairs, strict=True)
         result[list(ours)] = descriptors[list(theirs)]
     assert result is not None  # every key is saved
