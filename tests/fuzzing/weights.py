@@ -44,8 +44,9 @@ def a_checkpoint() -> dict[str, Any]:
 
 
 def a_state() -> dict[str, Any]:
-    history = {"started": "2026-01-01T00:00:00+00:00", "origin": {}, "division": division(of_run()[0].trainer)}
-    return a_checkpoint() | {"callbacks": {Keeper.__name__: history | {"seconds": 2.5}}}
+    began = {"started": "2026-01-01T00:00:00+00:00", "origin": {}, "images": "a digest", "seconds": 2.5}
+    history = began | {"division": division(of_run()[0].trainer)}
+    return a_checkpoint() | {"callbacks": {Keeper.__name__: history}}
 
 
 def converted() -> dict[str, Any]:

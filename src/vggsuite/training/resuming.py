@@ -131,12 +131,11 @@ def saved_state(config: TrainConfig, folder: Path) -> SavedState | None:
         return None
     refuse_other_settings(config, folder, "an interrupted", "resume=never")
     whole = next((file for file in found if is_whole(file)), None)
+    num_steps, history = read_state(whole or found[0])  # which says what is wrong, if torch sees it
     if not whole:
-        raise UserError(f"{found[0]} is damaged; begin the run afresh with resume=never.")
-    num_steps, history = read_state(whole)
+        raise UserError(f"{found[0]} is damaged (its checksum is wrong); begin the run afresh with resume=never.")
     if history.division != division(config.trainer):
         devices, pieces = history.division
-    if history.division != division(config.trainer):
         raise UserError(
             f"{folder} holds a run that was interrupted on {devices} device(s) with batches in {pieces} piece(s); go "
             f"on so (trainer.devices, trainer.num_nodes, trainer.accumulate_grad_batches), or begin afresh with "
@@ -158,7 +157,7 @@ def read_state(file: Path) -> tuple[int, History]:
     """After how many steps the state in `file` was saved, and the run's history.
 
     Raises:
-        UserError: for a file of another kind.
+        UserError: where it is torn, or of another kind.
     """
     with naming_damaged(file, "begin the run afresh with resume=never"):
         content = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
