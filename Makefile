@@ -26,7 +26,7 @@ ABLATION = $(BIN)/python src/ablation.py tables=[$(TABLES)] data=$(DATA) seeds=$
 PRINT = $(BIN)/python src/table.py data=$(DATA) $(PATHS) "overrides='$(OF_RUNS)'" "table=[$(TABLES)]"
 
 .DEFAULT_GOAL := help
-.PHONY: help environment ablation-table transfer-table localisation-table ablation-plan table test test-slurm check-sweeps lint format lock \
+.PHONY: help environment ablation-table transfer-table localisation-table ablation-plan table test test-slurm check-sweeps audit chaos lint format lock \
 	unpack-imagenet bench fuzz
 
 help:  ## List the targets
@@ -78,6 +78,12 @@ lint: $(READY)  ## Check format, style and types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/mypy benchmarks
+
+audit: $(READY)  ## Look up known vulnerabilities of the locked versions, where PyPI can be reached
+	$(BIN)/python .ci/audit.py
+
+chaos: $(READY)  ## Kill commands 100 times at random moments, repeat them, and compare (an hour)
+	$(BIN)/python tests/chaos.py --rounds 100 --save $(RESULTS)/chaos_cpu.md
 
 format: $(READY)  ## Format the code
 	$(BIN)/ruff format .

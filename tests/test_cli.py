@@ -16,6 +16,7 @@ from tests.conftest import ROOT, TINY, MakeTree, assert_refused, call_command, r
 from vggsuite import cli
 from vggsuite.errors import UserError
 from vggsuite.finished_run import load_checkpoint
+from vggsuite.results.record import find_records
 
 pytestmark = pytest.mark.slow
 
@@ -213,6 +214,24 @@ def test_a_finished_run_of_other_settings_is_not_passed_off(make_tree: MakeTree,
     other = [*settings, "recipe.lr=0.5"]
     assert_refused(call_command("train.py", *other), "holds a finished run with recipe.lr=0.01, not 0.5")
     assert call_command("train.py", *other, "rerun=true").returncode == 0
+
+
+def test_a_finished_run_is_repeated_and_compared(make_tree: MakeTree, tmp_path: Path) -> None:
+    words = [*TINY, f"data.root={make_tree()}", f"paths.runs={tmp_path / 'runs'}"]
+    assert call_command("train.py", *words).returncode == 0
+    (run,) = (file.parent for file in tmp_path.glob("runs/**/result.json"))
+    repeated = call_command("train.py", f"repeat={run}")
+    assert repeated.returncode == 0
+    assert f"{run} was repeated in {run / 'repeat'}: the weights are equal bit for bit." in repeated.stdout
+    assert "What else is different" not in repeated.stdout
+    assert list(find_records(tmp_path / "runs")) == [run]
+    assert_refused(call_command("train.py", f"repeat={run}", "recipe.lr=1"), "recipe.lr is the repeated run's own")
+    assert_refused(call_command("train.py", f"repeat={run.parent}"), f"repeat={run.parent} holds no finished run")
+    config = run / "config.yaml"
+    config.write_text(config.read_text().replace("\nseed: 0\n", "\nseed: 1\n"))
+    other = call_command("train.py", f"repeat={run}", "rerun=true", "data.num_workers=1")
+    assert other.returncode == 1
+    assert "the weights differ by up to 0." in other.stdout
 
 
 @pytest.mark.parametrize("logger", ["tensorboard", "wandb"])

@@ -14,15 +14,15 @@ from vggsuite.config import (
     AblationConfig,
     EvaluateConfig,
     FuseConfig,
+    RepeatableConfig,
     TableConfig,
-    TrainConfig,
     TransferConfig,
 )
 from vggsuite.data.config import CheckDataConfig, PackConfig
 from vggsuite.errors import UserError
 from vggsuite.localisation import naming as localisation
 from vggsuite.localisation.config import BoxEvaluateConfig, BoxFuseConfig, LocaliserConfig, ShowConfig
-from vggsuite.naming import experiment_name, variant_of, variant_of_text
+from vggsuite.naming import REPEAT, experiment_name, variant_of, variant_of_text
 
 
 def register() -> None:
@@ -31,11 +31,12 @@ def register() -> None:
     OmegaConf.register_new_resolver("variant_of", variant_of, replace=True)
     OmegaConf.register_new_resolver("variant_of_text", variant_of_text, replace=True)
     OmegaConf.register_new_resolver("experiment_name", experiment_name, replace=True)
+    OmegaConf.register_new_resolver("repeat_in", lambda run, other: f"{run}/{REPEAT}" if run else other, replace=True)
     OmegaConf.register_new_resolver("experiment_or", lambda chosen, other: chosen or other, replace=True)
     for name, resolver in localisation.RESOLVERS.items():
         OmegaConf.register_new_resolver(name, resolver, replace=True)
     store = ConfigStore.instance()
-    store.store("train_schema", TrainConfig)
+    store.store("train_schema", RepeatableConfig)
     store.store("evaluate_schema", EvaluateConfig)
     store.store("fuse_schema", FuseConfig)
     store.store("transfer_schema", TransferConfig)

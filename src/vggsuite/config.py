@@ -159,7 +159,7 @@ class PathsConfig:
 
 @dataclass
 class TrainConfig:
-    """The root of `conf/train.yaml`."""
+    """All of a training."""
 
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)
@@ -176,6 +176,13 @@ class TrainConfig:
     resume: Resume = Resume.auto
     save_minutes: float = 10.0
     rerun: bool = False
+
+
+@dataclass
+class RepeatableConfig(TrainConfig):
+    """The root of `conf/train.yaml`: a training, or the finished run that is to be repeated."""
+
+    repeat: str | None = None
 
 
 @dataclass

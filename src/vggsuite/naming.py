@@ -16,6 +16,7 @@ HOW_NOT_WHAT = (
         "logger",
         "resume",
         "save_minutes",
+        "repeat",
         "init.wait",
         "rerun",
         "overrides",
@@ -36,6 +37,7 @@ HOW_NOT_WHAT = (
 )
 # Settings that a run's folder is named by already; `trainer` chooses devices.
 IN_NAME = ("experiment", "model", "data", "data.name", "data.scale", "seed", "trainer")
+REPEAT = "repeat"  # the folder, in a run's own, where it is repeated
 LONGEST_VARIANT = 100  # characters; file systems allow 255 for a whole name
 
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from vggsuite.errors import UserError
 from vggsuite.files import naming_damaged, write_atomically
-from vggsuite.naming import run_name
+from vggsuite.naming import REPEAT, run_name
 from vggsuite.protocol import Method, Protocol, default_flip
 from vggsuite.results.parts import OfAll, OfEvaluation, OfRun, OfTransfer
 from vggsuite.results.predictions import PREDICTIONS_FILE
@@ -278,5 +278,6 @@ def skipped_remarks(data: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def find_records(runs: Path) -> dict[Path, Record]:
-    """The records of all finished runs below `runs`, by folder, in the order of their names."""
-    return {file.parent: read_record(file.parent) for file in sorted(runs.glob(f"**/{RECORD_FILE}"))}
+    """The records of all finished runs below `runs`, by folder, in the order of their names; repetitions aside."""
+    folders = sorted(file.parent for file in runs.glob(f"**/{RECORD_FILE}"))
+    return {folder: read_record(folder) for folder in folders if folder.name != REPEAT}

@@ -24,6 +24,7 @@ from vggsuite.finished_run import load_checkpoint, load_net, require_parent
 from vggsuite.models.initialisation import copy_all, copy_from_net_a, draw_weights, frozen_layers
 from vggsuite.models.vgg import VGG
 from vggsuite.models.weights import Weights, load_weights, taking_rgb
+from vggsuite.naming import REPEAT
 from vggsuite.results.environment import peak_memory
 from vggsuite.results.record import EVALUATIONS, read_record, write_record
 from vggsuite.results.run_folder import CHECKPOINT, METRICS_FILE, is_finished, leaves, save_config, weights_of
@@ -189,7 +190,7 @@ def start_afresh(config: TrainConfig, classes: Sequence[str], folder: Path, reco
     for evaluation in (folder / EVALUATIONS).glob("*"):
         with exclusive(evaluation):  # unless a process is at it
             shutil.rmtree(evaluation)
-    for subfolder in (CHECKPOINT.parent, EVALUATIONS, "localisations", "pictures", "tensorboard"):
+    for subfolder in (CHECKPOINT.parent, EVALUATIONS, "localisations", "pictures", "tensorboard", REPEAT):
         shutil.rmtree(folder / subfolder, ignore_errors=True)
     save_config(config, classes, folder)
 
@@ -251,7 +252,9 @@ def make_trainer(
     lines = EpochLines(f"{config.experiment}{config.variant} seed {config.seed}", stopwatch, watched)
     bar = progress_bar()
     return L.Trainer(
-        **{"benchmark": True} | config.trainer | {"accelerator": "gpu" if gpu else "cpu"},  # cuDNN's, of its algorithms
+        **{"benchmark": not config.trainer.get("deterministic")}  # of cuDNN's algorithms, by their speed
+        | config.trainer
+        | {"accelerator": "gpu" if gpu else "cpu"},
         max_epochs=config.recipe.epochs,
         precision=PRECISIONS[chosen_precision(config.recipe.precision, gpu=gpu)],
         callbacks=[best, stopwatch, *callbacks, Losses(), lines, RandomStates(), *bar],
