@@ -14,6 +14,7 @@ from vggsuite.errors import UserError
 from vggsuite.models.table1 import block_kernels
 
 COUNTED = {"classes", "train", "val", "images"}  # of a data set
+SECRET = re.compile(r"api_?key|token|secret|password", re.IGNORECASE)  # a logger's setting that is one
 NAME = re.compile(r"\w[\w.-]*")  # of a data set, which names a folder
 
 
@@ -36,6 +37,12 @@ def validate(config: TrainConfig) -> None:
             "recipe.checkpoint_activations=true would count every batch twice in the running averages of "
             "model.batch_norm=true; allowed: either of them."
         )
+    for key in config.logger:
+        if SECRET.search(key):
+            raise UserError(
+                f"logger.{key} would be written into the run's config and record; leave it out, and type `wandb login` "
+                "or set WANDB_API_KEY."
+            )
     if config.recipe.skip_non_finite and config.model.batch_norm:
         raise UserError(
             "recipe.skip_non_finite=true leaves out a step, but not what the running averages of model.batch_norm=true "
