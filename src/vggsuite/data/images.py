@@ -50,8 +50,8 @@ def orientation_of(image: Image.Image) -> int:
     """The orientation that EXIF or XMP tells, 1 to 8; 1, upright, if they tell none or cannot be read."""
     try:
         found: int = image.getexif().get(ORIENTATION_TAG, 1)
-    except (OSError, SyntaxError, ValueError, TypeError, LookupError, OverflowError, struct.error):  # Pillow's, of EXIF
-        return 1
+    except (OSError, SyntaxError, ValueError, TypeError, LookupError, OverflowError, MemoryError, struct.error):
+        return 1  # Pillow's errors of EXIF, or of what is read to find it
     return found if found in range(1, 9) else 1
 
 
@@ -75,12 +75,14 @@ def naming_unreadable(location: str | os.PathLike[str]) -> Iterator[None]:
     """Turn what reading or decoding an image raises into a UserError that says where the image is."""
     try:
         yield
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError, MemoryError, Image.DecompressionBombError) as error:
         match error:
             case FileNotFoundError():
                 reason = "no such file"
             case UnidentifiedImageError():
                 reason = "no image of a known format"
+            case MemoryError():
+                reason = "it asks for more memory than there is"
             case _:
                 reason = first_line(error)
         raise UserError(

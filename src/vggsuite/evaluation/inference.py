@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from vggsuite.data.datasets import WholeImages
+from vggsuite.data.images import naming_unreadable
 from vggsuite.data.preprocessing import Preprocessing
 from vggsuite.data.views import rescaled_size
 from vggsuite.errors import UserError
@@ -191,7 +192,8 @@ def shape_batches(task: Task, indices: Sequence[int]) -> list[list[int]]:
     each as `task.batch_size` crops have pixels."""
     shapes: dict[tuple[int, int], list[int]] = {}
     for index in indices:
-        shapes.setdefault(rescaled_size(*task.sizes[index], task.forward.side), []).append(index)
+        with naming_unreadable(task.images.samples.location(index)):
+            shapes.setdefault(rescaled_size(*task.sizes[index], task.forward.side), []).append(index)
     batches = []
     for (width, height), alike in shapes.items():
         pixels = width * height if task.forward.whole else task.net.crop**2
