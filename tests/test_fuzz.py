@@ -32,7 +32,7 @@ FOUND = [
     ("metrics", b"epoch,step\n0,\xac\n", "metrics.csv is damaged ('utf-8' codec"),
     ("classes", b"ch\xeane\n", "classes.txt is damaged ('utf-8' codec"),
     ("config", b"a: [", "config.yaml is damaged (while parsing"),
-    ("config", b"data:\n  name: ${oc.env:HOME}\n", "config.yaml has data.name=${oc.env:HOME}, which a run's own"),
+    ("config", b"data:\n  name: ${oc.env:HOME}\n", "config.yaml has '${oc.env:HOME}', which a run's own"),
     ("config", b"data: &a {name: x}\nmodel: *a\n", "config.yaml is damaged (it has an alias)"),
     ("words", b"model=1", "a setting that names a file of conf/ takes a word"),
     (
@@ -47,7 +47,7 @@ FOUND = [
     ("posteriors", npz(arrays.POSTERIORS | {"labels": np.zeros(2, int)}), "is damaged (its labels are of type int64"),
     ("shard", b"", "shard_00000000.npz is damaged (No data left in file); remove it"),
     ("shard", npz({"indices": np.arange(3)}), "shard_00000000.npz is damaged (it lacks "),
-    ("shard", npz(arrays.SHARDS[0] | {"indices": np.arange(1, 4)}), "hold 2 of 3 images, or others"),
+    ("shard", npz(arrays.SHARDS[0] | {"indices": np.arange(1, 4)}), "hold 3 of 3 images, or others"),
     ("descriptors", npz(arrays.DESCRIPTORS)[:-100], "part_b.npz is damaged"),
     ("descriptors", npz(arrays.DESCRIPTORS | {"descriptors": np.ones((3, 4))}), "descriptors are of 4 numbers, others"),
     ("candidates", npz(arrays.CANDIDATES | {"counts": np.array([2, 2])}), "its counts are of 4 places, and it has 3"),
