@@ -27,6 +27,8 @@ FOUND = [
     ("csv", b"ImageId,PredictionString\ncat_000,\xe4\n", "LOC_val_solution.csv cannot be read in line 1"),
     ("csv", b"ImageId,PredictionString\ncat_000,\n", "LOC_val_solution.csv cannot be read in line 2"),
     ("csv", b"PredictionString,ImageId\ncat 1 2 3 4\n", "LOC_val_solution.csv cannot be read in line 2"),
+    ("csv", b'ImageId,PredictionString\n"cat\n000",cat 1 2 3 4\n', "LOC_val_solution.csv cannot be read in line 3"),
+    ("csv", b"ImageId,PredictionString\n../cat_000,cat 1 2 3 4\n", "LOC_val_solution.csv cannot be read in line 2"),
     ("metrics", b"epoch,loss\n0,1\n", "metrics.csv is damaged (it lacks 'step')"),
     ("metrics", b"epoch,step\n0,1,2,3\n", "metrics.csv is damaged (it has a line of more cells than its first)"),
     ("metrics", b"epoch,step\n0,\xac\n", "metrics.csv is damaged ('utf-8' codec"),

@@ -179,6 +179,13 @@ def test_a_record_of_odd_types_is_refused(field: str, value: object, run: Path) 
     assert_refused(call_command("evaluate.py", f"run={run}", "trainer=cpu"), f"result.json is damaged ({field}")
 
 
+def test_nothing_that_is_told_steers_the_terminal(run: Path, tmp_path: Path) -> None:
+    hostile = tmp_path / "a\x1b[2Jb\rc.png"
+    hostile.write_bytes(b"")
+    result = call_command("evaluate.py", f"run={run}", f"heatmap='{hostile}'", "trainer=cpu")
+    assert_refused(result, "a\\x1b[2Jb\\rc.png cannot be read as an image")
+
+
 CONFIGS = {
     "a python tag": ("!!python/object/apply:os.mkdir [{marker}]", "config.yaml is damaged (could not determine"),
     "a python name": ("!!python/name:os.mkdir", "config.yaml is damaged (could not determine"),

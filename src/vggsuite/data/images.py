@@ -10,7 +10,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from vggsuite.errors import UserError, first_line
+from vggsuite.errors import UserError, first_line, printable
 
 SIXTEEN_BIT_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 ORIENTATION_TAG = 0x0112
@@ -86,5 +86,5 @@ def naming_unreadable(location: str | os.PathLike[str]) -> Iterator[None]:
             case _:
                 reason = first_line(error)
         raise UserError(
-            f"{Path(location)} cannot be read as an image ({reason}); mend the file or name another."
+            f"{printable(str(Path(location)))} cannot be read as an image ({reason}); mend the file or name another."
         ) from error
