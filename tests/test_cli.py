@@ -51,6 +51,8 @@ def train(*arguments: str, **environment: str) -> subprocess.CompletedProcess[st
         ("recipe.batch_size=0", "recipe.batch_size=0"),
         ("experiment=table3/b data=folder", "python src/train.py experiment=table3/a"),
         ("+trainer.devics=2", "devics"),
+        ("model=1", "a setting that names a file of conf/ takes a word"),
+        ("data.mean=[[1],2,3]", "data.mean=[[1], 2.0, 3.0] is no list of single values"),
     ],
 )
 def test_bad_settings_are_told_in_one_sentence(override: str, told: str, make_tree: MakeTree, tmp_path: Path) -> None:

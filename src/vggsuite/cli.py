@@ -13,7 +13,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException, ValidationError
 
 from vggsuite.config import PROJECT_ROOT
-from vggsuite.errors import UserError, first_line, last_sentence
+from vggsuite.errors import UserError, first_line, last_sentence, printable
 from vggsuite.faults import telling_faults
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
@@ -103,7 +103,7 @@ def is_of_words(error: Exception) -> bool:
 def tell(error: UserError) -> None:
     """Print the error's sentence. A data loader's worker wraps its traceback around it; the sentence comes last."""
     told.append(error)
-    print(f"error: {last_sentence(str(error))}", file=sys.stderr, flush=True)
+    print(f"error: {printable(last_sentence(str(error)))}", file=sys.stderr, flush=True)
 
 
 def sentence(error: Exception) -> str:

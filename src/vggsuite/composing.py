@@ -57,7 +57,7 @@ def to_config(cfg: DictConfig, schema: type[Config]) -> Config:
     """`cfg`, resolved, as an instance of the dataclass `schema`.
 
     Raises:
-        UserError: for a key added with `+` that the schema does not have.
+        UserError: for a key added with `+` that the schema does not have, and for lists in a list.
     """
     config = OmegaConf.to_object(cfg)
     assert isinstance(config, schema)
@@ -83,11 +83,14 @@ def compose_command(name: str, words: Sequence[str]) -> tuple[DictConfig, str]:
 
 
 def refuse_unknown(config: Any, path: str = "") -> None:
-    known = {f.name for f in fields(config)}
+    """Refuse a key that the schema does not have, and a list in a list of single values, which OmegaConf takes."""
+    known = {f.name: f.type for f in fields(config)}
     for key, value in vars(config).items():
         if key not in known:
             raise UserError(
                 f"+{path}{key} is no setting of this command; allowed below {path or 'it'}: {', '.join(sorted(known))}."
             )
+        if isinstance(value, list) and known[key] is not Any and any(isinstance(each, list | dict) for each in value):
+            raise UserError(f"{path}{key}={value} is no list of single values; allowed: {path}{key}=[<value>,<value>].")
         if is_dataclass(value):
             refuse_unknown(value, f"{path}{key}.")

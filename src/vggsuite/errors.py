@@ -12,4 +12,9 @@ def first_line(error: Exception) -> str:
 
 def last_sentence(text: str) -> str:
     """The sentence of a `UserError` from its message, or from the traceback that another process wrapped around it."""
-    return text.strip().splitlines()[-1].removeprefix(f"{UserError.__module__}.{UserError.__name__}: ")
+    return text.strip().split("\n")[-1].removeprefix(f"{UserError.__module__}.{UserError.__name__}: ")
+
+
+def printable(text: str) -> str:
+    """`text` in one line, with line breaks, and all else that steers a terminal, as Python writes it."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

@@ -110,11 +110,16 @@ def reason(error: Exception) -> str:
     """Why a file cannot be read, in a few words; not those of torch and NumPy which tell how to load what is unsafe."""
     if isinstance(error, pickle.UnpicklingError) or "allow_pickle" in str(error):
         return "it is torn, or holds other things than tensors, numbers and text"
-    if isinstance(error, KeyError):
-        return f"it lacks {first_line(error)}"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return first_line(error)
+    match error:
+        case OmegaConfBaseException():
+            return first_line(error)
+        case KeyError():
+            return f"it lacks {first_line(error)}"
+        case EOFError() if not str(error):
+            return "it is empty or cut off"
+        case OSError() if error.strerror:
+            return error.strerror
+    return first_line(error).partition(". ")[0]  # torch has much to say of a torn file
 
 
 def load_arrays(file: Path, layout: Mapping[str, str], remedy: str) -> dict[str, np.ndarray]:
@@ -130,6 +135,8 @@ def load_arrays(file: Path, layout: Mapping[str, str], remedy: str) -> dict[str,
         UserError: where it is.
     """
     with naming_damaged(file, remedy), np.load(file, allow_pickle=False) as arrays:
+        if missing := layout.keys() - set(arrays.files):
+            raise KeyError(min(missing))
         found = {name: arrays[name] for name in layout}
         require_layout(found, layout)
         return found

@@ -179,10 +179,13 @@ def test_odd_files_are_read_or_refused_as_by_pillow(name: str, photo: Image.Imag
         assert str(tmp_path / "image.JPEG") in turbo
 
 
-def outcome(data: bytes, folder: Path, decoder: Decoder, view: View | None = None) -> np.ndarray | str:
-    """The pixels of `view`, or of the whole image at its own size, or what is told instead."""
+def outcome(
+    data: bytes, folder: Path, decoder: Decoder, view: View | None = None, *, side: int | None = None
+) -> np.ndarray | str:
+    """The pixels of `view`, or of the whole image at its own size or at smallest side `side`, or what is told
+    instead."""
     try:
-        return seen(data, folder, decoder, lambda w, h: view or whole_view(w, h, min(w, h)))[0]
+        return seen(data, folder, decoder, lambda w, h: view or whole_view(w, h, side or min(w, h)))[0]
     except UserError as error:
         return str(error)
 
@@ -197,6 +200,13 @@ def test_odd_sizes(width: int, height: int, mode: str, tmp_path: Path) -> None:
         turbo, pillow = both(data, tmp_path, lambda w, h, view=view: view)  # type: ignore[misc]
         border = math.ceil(max(1, 0.5 * 224 / view.width))  # half a pixel of the image
         assert np.abs(turbo - pillow)[border:-1, border:-1].max(initial=0) <= (2 if view.reduction == 1 else 12)
+
+
+@pytest.mark.parametrize("decoder", Decoder)
+def test_a_line_is_not_blown_up_to_fill_the_memory(decoder: Decoder, tmp_path: Path) -> None:
+    told = outcome(encoded(smooth_picture(65_000, 1)), tmp_path, decoder, side=224)
+    assert isinstance(told, str)
+    assert "image.JPEG cannot be read as an image (an image of 65000 x 1 pixels would be 14560000 x 224 at" in told
 
 
 def test_images_beyond_pillows_limit_are_left_to_pillow(photo: Image.Image, monkeypatch: pytest.MonkeyPatch) -> None:

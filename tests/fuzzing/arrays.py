@@ -17,19 +17,19 @@ from vggsuite.transfer.descriptors import gather, saved_keys
 
 NAMES = np.array(["cat/cat_000.png", "cat/cat_001.png", "dog/dog_000.png"])
 LABELS = np.array([0, 0, 1])
-POSTERIORS = {
+POSTERIORS: dict[str, np.ndarray] = {
     "names": NAMES,
     "labels": LABELS,
     "classes": np.array(["cat", "dog"]),
     "ranks": np.array([0, 1, 0]),
     "log_posteriors": np.log(np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8]])).astype(np.float16),
 }
-SHARDS = [
+SHARDS: list[dict[str, np.ndarray]] = [
     {"indices": np.arange(3), "vectors": np.ones((3, 4), np.float32)},
     {"indices": np.array([2, 0, 1]), "vectors": np.ones((3, 4), np.float32)},
 ]
-DESCRIPTORS = {"keys": np.array(["a", "b", "c"]), "descriptors": np.ones((3, 5), np.float32)}
-BOXES = {
+DESCRIPTORS: dict[str, np.ndarray] = {"keys": np.array(["a", "b", "c"]), "descriptors": np.ones((3, 5), np.float32)}
+BOXES: dict[str, np.ndarray] = {
     "names": NAMES,
     "labels": LABELS,
     "truth": np.full((3, 2, 4), np.nan),
@@ -38,19 +38,19 @@ BOXES = {
     "overlaps": np.zeros((3, 1)),
     "mean_overlaps": np.zeros(3),
 }
-CANDIDATES = {
+CANDIDATES: dict[str, np.ndarray] = {
     "counts": np.array([2, 1]),
     "edges": np.ones((3, 2, 4), np.float32),
     "scores": np.ones((3, 2), np.float32),
 }
-SCORES = {
+SCORES: dict[str, np.ndarray] = {
     "scores_0": np.ones((2, 2), np.float32),
     "test_0": np.array([0, 2]),
     "targets": np.array([[1, -1], [1, -1], [-1, 1]], np.int8),
     "classes": np.array(["cat", "dog"]),
 }
 SHARD_BYTES = 3000
-INDEX = {
+INDEX: dict[str, np.ndarray] = {
     "names": np.frombuffer("\0".join(NAMES).encode(), np.uint8),
     "labels": LABELS,
     "num_bytes": np.array([SHARD_BYTES]),
@@ -58,7 +58,7 @@ INDEX = {
     "offset": np.array([512, 1536, 2048]),
     "size": np.array([100, 200, 300]),
 }
-OF_SHARD = {
+OF_SHARD: dict[str, np.ndarray] = {
     "entries": np.arange(3),
     "offset": INDEX["offset"],
     "size": INDEX["size"],

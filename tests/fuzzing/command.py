@@ -31,8 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for target in chosen.values():
             repeat(target, options.repeat)
         return
+    heading = f"# Fuzzing\n\n{setting()}"
     tallies = fuzz(chosen, options.cases, options.seed, options.processes, options.findings)
-    text = f"# Fuzzing\n\n{setting()}\n\n{summary(tallies)}\n"
+    text = f"{heading}\n\n{summary(tallies)}\n"
     print(f"\n{text}", flush=True)
     if options.save:
         options.save.parent.mkdir(parents=True, exist_ok=True)

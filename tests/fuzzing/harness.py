@@ -4,6 +4,7 @@ import contextlib
 import faulthandler
 import io
 import multiprocessing
+import os
 import resource
 import tempfile
 import time
@@ -120,6 +121,7 @@ def worker(target: Target, number: int, count: int, home: Path, sender: Connecti
     resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY_BYTES,) * 2)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with (home / "faults").open("w") as faults:
+        os.dup2(faults.fileno(), 2)  # what libraries in C say, and a traceback that ends the process
         faulthandler.enable(faults)
         watch(target, faults.fileno())
         tally = run_cases(target, number, count, home / "cases", sender.send)

@@ -68,23 +68,25 @@ def write(runs: Path, experiment: str, num_wrong: int, *, seed: int = 0, **chang
     write_localisation(Localisation(**(content | changes)), folder)
     save_arrays(folder / BOXES_FILE, **{f"wrong_{name}": of_images for name, of_images in by_name.items()})
     if experiment in TRAINED:
-        words = dict.fromkeys(("experiment", "variant", "command", "regression", "finetune"), "")
-        record = (
-            {key: {} for key in Localiser.__dataclass_fields__}
-            | words
-            | {
-                "schema_version": 2,
-                "seed": seed,
-                "train_scale": [55, 55],
-                "environment": STATE,
-                "data": OF_IMAGES,
-                "test": {"folder": "localisations/ground_truth-55"},
-                "init": {"run": "digits/table3/a/seed_0", "sha256": "0"},
-                "selection": {"by": "held_out"},
-                "boxes": {"mean_box": [0.0] * 4},
-            }
-        )
-        (place / LOCALISER_FILE).write_text(json.dumps(asdict(Localiser(**record))))  # type: ignore[arg-type]
+        write_training(place, seed)
+
+
+def write_training(place: Path, seed: int) -> None:
+    """The record of the training that a test ended."""
+    record: dict[str, Any] = {field: {} for field in Localiser.__dataclass_fields__}
+    record |= dict.fromkeys(("experiment", "variant", "command", "regression", "finetune"), "")
+    record |= {
+        "schema_version": 2,
+        "seed": seed,
+        "train_scale": [55, 55],
+        "environment": STATE,
+        "data": OF_IMAGES,
+        "test": {"folder": "localisations/ground_truth-55"},
+        "init": {"run": "digits/table3/a/seed_0", "sha256": "0"},
+        "selection": {"by": "held_out"},
+        "boxes": {"mean_box": [0.0] * 4},
+    }
+    (place / LOCALISER_FILE).write_text(json.dumps(asdict(Localiser(**record))))
 
 
 def table(number: int, runs: Path) -> Report:

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from vggsuite.data.boxes import Boxes
 from vggsuite.data.config import BoxesConfig, Faulty
-from vggsuite.data.layouts import ImageSet
+from vggsuite.data.layouts import ImageSet, require_name
 from vggsuite.data.samples import Samples
 from vggsuite.errors import UserError
 
@@ -178,8 +178,7 @@ def read_csv(file: Path) -> Iterator[Annotation]:
             rows = csv.DictReader(lines)
             for row in rows:
                 line = rows.line_num
-                if not row["ImageId"]:
-                    raise ValueError("an image without a name")
+                require_name(row["ImageId"])
                 words = row["PredictionString"].split()
                 boxes = [(words[at], edges_of(words[at + 1 : at + 5])) for at in range(0, len(words), 5)]
                 yield Annotation(row["ImageId"], boxes)

@@ -10,7 +10,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from vggsuite.errors import UserError, first_line
+from vggsuite.errors import UserError, first_line, printable
 
 SIXTEEN_BIT_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 ORIENTATION_TAG = 0x0112
@@ -50,8 +50,8 @@ def orientation_of(image: Image.Image) -> int:
     """The orientation that EXIF or XMP tells, 1 to 8; 1, upright, if they tell none or cannot be read."""
     try:
         found: int = image.getexif().get(ORIENTATION_TAG, 1)
-    except (OSError, SyntaxError, ValueError, TypeError, LookupError, OverflowError, struct.error):  # Pillow's, of EXIF
-        return 1
+    except (OSError, SyntaxError, ValueError, TypeError, LookupError, OverflowError, MemoryError, struct.error):
+        return 1  # Pillow's errors of EXIF, or of what is read to find it
     return found if found in range(1, 9) else 1
 
 
@@ -77,9 +77,10 @@ def naming_unreadable(location: str | os.PathLike[str]) -> Iterator[None]:
         yield
     except UserError:
         raise
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError, MemoryError, Image.DecompressionBombError) as error:
         raise UserError(
-            f"{Path(location)} cannot be read as an image ({reason_of(error)}); mend the file or name another."
+            f"{printable(str(Path(location)))} cannot be read as an image ({reason_of(error)}); mend the file or name "
+            "another."
         ) from error
 
 
@@ -90,6 +91,8 @@ def reason_of(error: Exception) -> str:
             return "no such file"
         case UnidentifiedImageError():
             return "no image of a known format"
+        case MemoryError():
+            return "it asks for more memory than there is"
         case OSError(strerror=str(told)):
             return told
     return first_line(error)

@@ -5,7 +5,7 @@ import hashlib
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import NamedTuple
 
 import numpy as np
@@ -223,8 +223,7 @@ def read_labels(file: Path) -> dict[str, str]:
             class_of = {}
             for row in (rows := csv.DictReader(lines)):
                 line = rows.line_num
-                if not row["ImageId"]:
-                    raise ValueError("an image without a name")
+                require_name(row["ImageId"])
                 class_of[row["ImageId"]] = row["PredictionString"].split()[0]
         return class_of
     except (OSError, LookupError, AttributeError, ValueError, csv.Error) as error:
@@ -232,6 +231,16 @@ def read_labels(file: Path) -> dict[str, str]:
             f"{file} cannot be read in line {line}; allowed: an image, then its class and <xmin> <ymin> <xmax> <ymax> "
             "for each box."
         ) from error
+
+
+def require_name(name: str | None) -> None:
+    """Make sure that an image of a csv has a name of its own, which is no path.
+
+    Raises:
+        ValueError: where it has not.
+    """
+    if not name or not name.isprintable() or PurePath(name).name != name:
+        raise ValueError(f"{name!r} is no image's name")
 
 
 def split_samples(samples: Samples, fraction: float) -> tuple[Samples, Samples]:

@@ -168,15 +168,15 @@ def read_split(folder: Path, split: str) -> Samples:
 
 
 def refuse_elsewhere(arrays: Mapping[str, np.ndarray], names: Sequence[str]) -> None:
-    """Make sure that the index of a split names every image once, inside its shard.
+    """Make sure that the index of a split names every image, inside its shard.
 
     Raises:
         ValueError: where it does not.
     """
     shard, start, size = (arrays[name].astype(np.int64) for name in ("shard", "offset", "size"))
     num_bytes = arrays["num_bytes"].astype(np.int64)
-    if len(names) != len(shard) or len(set(names)) < len(names):
-        raise ValueError(f"it has {len(set(names))} names for {len(shard)} images")
+    if len(names) != len(shard):
+        raise ValueError(f"it has {len(names)} names for {len(shard)} images")
     if not ((shard >= 0) & (shard < len(num_bytes))).all():
         raise ValueError("it has an image in a shard that is not there")
     if not ((start >= 0) & (size >= 0) & (size <= num_bytes[shard] - start)).all():

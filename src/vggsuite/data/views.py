@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vggsuite.data.scale import Scale
+from vggsuite.errors import UserError
 
 # Krizhevsky et al. 2012, section 4.1, on the 0-1 scale: eigenvalues and eigenvectors (columns; rows R, G, B) of the
 # covariance of ImageNet's RGB pixels. The usual published values; the literal reading of the formula.
@@ -15,6 +16,7 @@ RGB_EIGENVECTORS = np.array(
 )
 
 REDUCTIONS = (8, 4, 2)  # by which a JPEG may be decoded smaller, by leaving out frequencies
+MOST_PIXELS = 2**28  # of a rescaled image, 0.8 GB; ImageNet's longest has a few millions
 SPARE = 1.5  # how much larger than wanted it must still be, so that it costs no quality; see docs/data.md
 
 
@@ -39,9 +41,19 @@ class View(NamedTuple):
 
 
 def rescaled_size(width: int, height: int, side: int) -> tuple[int, int]:
-    """Width and height after isotropic rescaling to a smallest side of `side` pixels."""
+    """Width and height after isotropic rescaling to a smallest side of `side` pixels.
+
+    Raises:
+        UserError: where that are too many pixels, as of an image that is a line.
+    """
     factor = side / min(width, height)
-    return max(side, round(width * factor)), max(side, round(height * factor))
+    size = max(side, round(width * factor)), max(side, round(height * factor))
+    if size[0] * size[1] > MOST_PIXELS:
+        raise UserError(
+            f"an image of {width} x {height} pixels would be {size[0]} x {size[1]} at smallest side {side}, more than "
+            f"{MOST_PIXELS} pixels; leave it out."
+        )
+    return size
 
 
 def reduction(width: int, height: int, side: int) -> int:

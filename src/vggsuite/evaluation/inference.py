@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from vggsuite.data.datasets import WholeImages
+from vggsuite.data.images import naming_unreadable
 from vggsuite.data.preprocessing import Preprocessing
 from vggsuite.data.views import rescaled_size
 from vggsuite.errors import UserError
@@ -32,6 +33,7 @@ from vggsuite.models.vgg import VGG
 from vggsuite.protocol import Method, Precision, Protocol
 
 REMEDY = "remove it; what it held is computed anew"  # of a damaged shard
+AFRESH = "remove that folder and repeat the command"
 DTYPES = {Precision.fp32: torch.float32, Precision.bf16: torch.bfloat16}
 
 
@@ -180,10 +182,8 @@ def shards_of(folder: Path, what: dict[str, Any]) -> Path:
 
 def saved_images(folder: Path) -> set[int]:
     """The indices of the images in the shards of `folder`."""
-    done: set[int] = set()
-    for file in folder.glob("shard_*.npz"):
-        done.update(load_arrays(file, {"indices": "iN"}, REMEDY)["indices"].tolist())
-    return done
+    files = folder.glob("shard_*.npz")
+    return {index for file in files for index in load_arrays(file, {"indices": "iN"}, REMEDY)["indices"].tolist()}
 
 
 def shape_batches(task: Task, indices: Sequence[int]) -> list[list[int]]:
@@ -191,7 +191,8 @@ def shape_batches(task: Task, indices: Sequence[int]) -> list[list[int]]:
     each as `task.batch_size` crops have pixels."""
     shapes: dict[tuple[int, int], list[int]] = {}
     for index in indices:
-        shapes.setdefault(rescaled_size(*task.sizes[index], task.forward.side), []).append(index)
+        with naming_unreadable(task.images.samples.location(index)):
+            shapes.setdefault(rescaled_size(*task.sizes[index], task.forward.side), []).append(index)
     batches = []
     for (width, height), alike in shapes.items():
         pixels = width * height if task.forward.whole else task.net.crop**2
@@ -276,11 +277,9 @@ def save_shard(folder: Path, found: list[Tensor], indices: list[int]) -> None:
 
 
 def collect(folder: Path, num_images: int) -> Tensor:
-    """The vectors [N, D], float32, of all shards in `folder`, in the data set's order, where all are equally long;
-    raises as `collect_each`."""
-    found = collect_each(folder, num_images)
-    with naming_damaged(folder, "remove that folder and repeat the command"):
-        return torch.from_numpy(np.stack(found))
+    """The vectors of `collect_each` where all are equally long: float32 [N, D]; raises as it does."""
+    with naming_damaged(folder, AFRESH):
+        return torch.from_numpy(np.stack(collect_each(folder, num_images)))
 
 
 def collect_each(folder: Path, num_images: int) -> list[np.ndarray]:
@@ -297,8 +296,5 @@ def collect_each(folder: Path, num_images: int) -> list[np.ndarray]:
         rows = zip(shard["indices"].tolist(), shard["vectors"], ends, strict=True)
         found |= {index: vector[:end] for index, vector, end in rows if index not in found}
     if found.keys() != set(range(num_images)):
-        raise UserError(
-            f"the shards in {folder} hold {len(found.keys() & set(range(num_images)))} of {num_images} images, or "
-            "others; remove that folder and repeat the command."
-        )
+        raise UserError(f"the shards in {folder} hold {len(found)} of {num_images} images, or others; {AFRESH}.")
     return [found[index] for index in range(num_images)]

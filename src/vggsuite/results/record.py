@@ -244,10 +244,11 @@ def read(file: Path, kind: type[Kind], parts: Any = OfAll) -> Kind:
     text = file.read_bytes()
     with naming_damaged(file, "remove it and repeat what made it"):
         content = dict(json.loads(text))
-        if content.get("schema_version") != SCHEMA_VERSION or content.keys() != {f.name for f in fields(kind)}:
+        version, odd = content.get("schema_version"), content.keys() ^ {field.name for field in fields(kind)}
+        if version != SCHEMA_VERSION or odd:
+            what = f"has or lacks {min(odd)!r}" if version == SCHEMA_VERSION else f"is of schema version {version!r}"
             raise UserError(
-                f"{file} is of schema version {content.get('schema_version')!r}, not {SCHEMA_VERSION}; repeat what "
-                "made it (rerun=true)."
+                f"{file} {what}, unlike records of version {SCHEMA_VERSION}; repeat what made it (rerun=true)."
             )
         typed_json(parts, text)
         return typed_json(kind, text)

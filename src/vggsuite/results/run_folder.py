@@ -67,17 +67,17 @@ def saved_config(folder: Path) -> DictConfig:
     file = folder / CONFIG_FILE
     with naming_damaged(file, "repeat the run"):
         text = file.read_text(encoding="utf-8")
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
-            raise ValueError("it has an alias")
+        for event in yaml.parse(text, yaml.SafeLoader):
+            if isinstance(event, yaml.AliasEvent):
+                raise ValueError("it has an alias")
+            if isinstance(event, yaml.ScalarEvent) and "${" in event.value:
+                raise UserError(
+                    f"{file} has {event.value!r}, which a run's own config never has, being saved as it was resolved; "
+                    "take the run's original folder."
+                )
         saved = OmegaConf.load(io.StringIO(text))
         if not isinstance(saved, DictConfig):
             raise ValueError("it is no list of settings")
-        for key, value in leaves(OmegaConf.to_container(saved, resolve=False)).items():
-            if any(isinstance(text, str) and "${" in text for text in (value if isinstance(value, list) else [value])):
-                raise UserError(
-                    f"{file} has {key}={value}, which a run's own config never has, being saved as it was resolved; "
-                    "take the run's original folder."
-                )
     return saved
 
 
