@@ -48,10 +48,6 @@ def validate(config: TrainConfig) -> None:
             "recipe.skip_non_finite=true leaves out a step, but not what the running averages of model.batch_norm=true "
             "have seen of it; allowed: either of them."
         )
-    if config.logger.get("log_model") and config.logger.get("offline"):
-        raise UserError(
-            "logger.log_model=true uploads the checkpoint, which logger.offline=true rules out; allowed: either."
-        )
     unknown = set(config.data.expected) - COUNTED
     if unknown:
         raise UserError(f"data.expected.{unknown.pop()} is not counted; allowed: {', '.join(sorted(COUNTED))}.")

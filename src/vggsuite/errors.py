@@ -16,5 +16,6 @@ def last_sentence(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    """`text` in one line, with line breaks, and all else that steers a terminal, as Python writes it."""
+    """`text`, perhaps a file's name, in one line: bytes that are no text, line breaks, and all else that steers a
+    terminal as Python writes it."""
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

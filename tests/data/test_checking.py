@@ -361,8 +361,8 @@ def test_odd_names_and_links(make_tree: MakeTree) -> None:
     report = checked(settings(root))
     assert report["images"]["train"] == 4
     assert [each["image"] for each in report["problems"]] == ["train/cat/self.jpg"]
-    assert report["classes"]["folders"][0]["not_utf8"] == ["train/cat/\\xff.jpg"]
-    with pytest.raises(UserError, match=r"train/cat/\\xff.jpg .* has a name that is not UTF-8 \(1 such file"):
+    assert report["classes"]["folders"][0]["not_utf8"] == ["train/cat/\\udcff.jpg"]
+    with pytest.raises(UserError, match=r"train/cat/\\udcff.jpg .* has a name that is not UTF-8 \(1 such file"):
         find_images(settings(root))
 
 

@@ -251,7 +251,7 @@ def test_a_run_goes_on_without_wandb_and_says_so(images: Path, tmp_path: Path, m
         server.shutdown()
     assert result.returncode == 0, result.stderr
     assert f"Failed to authenticate with {address}: user is not logged in. The run goes on" in result.stderr
-    assert f"(without the checkpoint); send that later with: wandb sync {folder}/wandb/offline-run-*" in result.stderr
+    assert f"logs to this machine; send that later with: wandb sync {folder}/wandb/offline-run-*" in result.stderr
     assert read_record(folder).metrics
     assert len([*folder.glob("wandb/offline-run-*/*.wandb")]) == 1
     written = b"".join(file.read_bytes() for file in folder.rglob("*") if file.is_file())

@@ -13,7 +13,8 @@ from vggsuite.data.duplicates import groups_of_equals
 from vggsuite.data.parts import Part
 from vggsuite.data.reading import Seen
 from vggsuite.data.skipping import SCHEMA_VERSION
-from vggsuite.data.trees import Tree, printable
+from vggsuite.data.trees import Tree
+from vggsuite.errors import printable
 
 SHOWN = 3  # of each kind, on the terminal
 NAMED = 20  # of the files that are no images, in the report

@@ -8,7 +8,7 @@ from pathlib import Path
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from vggsuite.data.samples import Files, Samples
-from vggsuite.errors import UserError
+from vggsuite.errors import UserError, printable
 
 
 @dataclass(frozen=True)
@@ -97,12 +97,6 @@ def is_utf8(name: str) -> bool:
     except UnicodeEncodeError:  # Python keeps what is no UTF-8 as lone surrogates
         return False
     return True
-
-
-def printable(name: str) -> str:
-    """A file's name in one line: what is no text, and what would begin a line, as escapes."""
-    text = os.fsencode(name).decode(errors="backslashreplace")
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
 
 
 def require_sound(tree: Tree) -> None:

@@ -20,7 +20,7 @@ from vggsuite.errors import UserError, first_line
 from vggsuite.files import write_atomically
 from vggsuite.naming import slug
 from vggsuite.results.record import RECORD_FILE, Record, read_record
-from vggsuite.results.run_folder import METRICS_FILE, leaves
+from vggsuite.results.run_folder import CHECKPOINT, METRICS_FILE, leaves
 from vggsuite.training.interrupting import Interrupted
 from vggsuite.training.metrics_file import MetricsFile
 from vggsuite.training.processes import is_first_process
@@ -101,7 +101,8 @@ def wandb_logger(chosen: dict[str, Any], folder: Path, settings: dict[str, Any])
 
     identity = {} if SWEEP in os.environ else {"id": wandb_id(folder), "resume": "allow"}
     try:
-        logger: WandbLogger = instantiate(as_reachable(chosen, folder), **identity, _convert_="all")
+        settings_now = as_reachable(chosen, folder) | {"log_model": False}  # `log_record` sees to that
+        logger: WandbLogger = instantiate(settings_now, **identity, _convert_="all")
         swept = set(logger.experiment.config.keys())
     except (wandb.errors.UsageError, ValueError) as error:  # no key; an environment variable of W&B's out of range
         told = " ".join(str(error).split())
@@ -123,14 +124,9 @@ def as_reachable(chosen: dict[str, Any], folder: Path) -> dict[str, Any]:
     try:
         wandb.login(prompt=False)
     except wandb.errors.AuthenticationError as error:
-        without = " (without the checkpoint)" if chosen.get("log_model") else ""
-        print(
-            f"{first_line(error)}. The run goes on, and logs to this machine{without}; send that later with: "
-            f"wandb sync {folder}/wandb/offline-run-*",
-            file=sys.stderr,
-            flush=True,
-        )
-        return chosen | {"mode": "offline", "log_model": False}
+        told = "The run goes on, and logs to this machine; send that later with"
+        print(f"{first_line(error)}. {told}: wandb sync {folder}/wandb/offline-run-*", file=sys.stderr, flush=True)
+        return chosen | {"mode": "offline"}
     return chosen
 
 
@@ -142,8 +138,9 @@ def wandb_id(folder: Path) -> str:
     return file.read_text()
 
 
-def log_record(where: Sequence[Logger], record: Record, file: Path) -> None:
-    """Give W&B, where it is among the loggers, the errors of a finished run and its record, which is `file`."""
+def log_record(where: Sequence[Logger], record: Record, file: Path, *, with_checkpoint: bool) -> None:
+    """Give W&B, where it is among the loggers, the errors of a finished run, its record, which is `file`, and the best
+    checkpoint where that is wanted. Where its server has gone, that is said; the run is finished all the same."""
     for logger in where:
         if isinstance(logger, WandbLogger):
             import wandb
@@ -152,9 +149,19 @@ def log_record(where: Sequence[Logger], record: Record, file: Path) -> None:
             run.summary.update(
                 {f"test/{name}": value for name, value in record.metrics.items() if name.endswith("_error")}
             )
-            artifact = wandb.Artifact(slug(record.name), type="record")
-            artifact.add_file(str(file))
-            run.log_artifact(artifact)
+            artifacts = {slug(record.name): ("record", file)}
+            if with_checkpoint:
+                artifacts[f"model-{run.id}"] = ("model", file.parent / CHECKPOINT)
+            try:
+                for name, (kind, content) in artifacts.items():
+                    artifact = wandb.Artifact(name, type=kind)
+                    artifact.add_file(str(content))
+                    run.log_artifact(artifact)
+            except wandb.errors.Error as error:
+                told = (
+                    f"{first_line(error)}. W&B lacks the run's {' and '.join(kind for kind, _ in artifacts.values())}"
+                )
+                print(f"{told}; send what was logged with: wandb sync {run.settings.sync_dir}", file=sys.stderr)
 
 
 def report_finished(config: TrainConfig, folder: Path) -> None:
@@ -163,7 +170,7 @@ def report_finished(config: TrainConfig, folder: Path) -> None:
         logger = wandb_logger(config.logger, folder, leaves(asdict(config)))
         record = read_record(folder)
         logger.experiment.summary["val/top1_error"] = record.selection["top1_error"]
-        log_record([logger], record, folder / RECORD_FILE)
+        log_record([logger], record, folder / RECORD_FILE, with_checkpoint=config.logger["log_model"])
         logger.experiment.finish()
 
 

@@ -119,7 +119,8 @@ def carry_out(run: Run, objective: Objective) -> None:
         write_record(record, folder, objective.record_file)
         for state_file in (LAST, BEFORE):
             (folder / state_file).unlink(missing_ok=True)
-        log_record(where, record, folder / objective.record_file)
+        wanted = bool(config.logger.get("log_model"))
+        log_record(where, record, folder / objective.record_file, with_checkpoint=wanted)
     print(f"{record.name}  {objective.summary(record)}  {folder / objective.record_file}", flush=True)
 
 
