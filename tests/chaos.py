@@ -252,7 +252,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     told = report(tallies)
     print(told, *lost, sep="\n")
     if options.save:
-        options.save.write_text(f"# Kills and what they cost\n\n{setting()}\n\n{told}\n\n{LEGEND}\n")
+        options.save.write_text(f"# Kills and what they cost\n\n{setting(options)}\n\n{told}\n\n{LEGEND}\n")
     if not lost:
         shutil.rmtree(work)
     return 1 if lost else 0
@@ -262,13 +262,13 @@ LEGEND = """Seconds lost a kill: the wall time of all parts of a round less that
 its kills; median [lowest, highest]. Every part starts Python and its libraries anew."""
 
 
-def setting() -> str:
+def setting(options: argparse.Namespace) -> str:
     """Where and when it was measured, by which command."""
     here = environment(datetime.now(UTC), gpu=False)
     hardware = ", ".join(f"{name} {value}" for name, value in here["hardware"].items() if value)
     commit = f"{here['git_commit']}{' with changes' if here['git_dirty'] else ''}"
     versions = f"python {here['versions']['python']}, torch {here['versions']['torch']}"
-    command = " ".join(["python tests/chaos.py", *sys.argv[1:]])
+    command = f"python tests/chaos.py --rounds {options.rounds} --seed {options.seed} --only {options.only}"
     return f"{here['started'][:10]}, {hardware}; {versions}; commit {commit}\n\n`{command}`"
 
 

@@ -19,11 +19,12 @@ MOST_IN_A_ROW = 10  # steps left out, after which the weights are taken to be be
 IMAGES_TOLD = 3
 
 
-class Step(NamedTuple):
-    """What a step came to: its number from 1, its piece of the epoch's batches, and what has to be finite."""
+class Piece(NamedTuple):
+    """What a piece of a step came to: the step's number from 1, the piece's among all of the epoch, and what has to be
+    finite."""
 
+    step: int
     number: int
-    piece: int
     values: tuple[Tensor, ...]
 
 
@@ -44,7 +45,7 @@ class FiniteSteps(Callback):
     def __init__(self, folder: Path, *, saved: Path, skip: bool) -> None:
         self.folder, self.saved, self.skip = folder, saved, skip
         self.num_skipped, self.in_a_row = 0, 0
-        self.unseen: list[Step] = []
+        self.unseen: list[Piece] = []
         self.norm: tuple[Tensor, ...] = ()
 
     def state_dict(self) -> dict[str, Any]:
@@ -76,7 +77,8 @@ class FiniteSteps(Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         loss = () if self.skip else (outputs["loss"],)
-        self.unseen.append(Step(trainer.global_step, batch_idx, (*loss, *self.norm)))
+        under_way = (batch_idx + 1) % trainer.accumulate_grad_batches != 0
+        self.unseen.append(Piece(trainer.global_step + under_way, batch_idx, (*loss, *self.norm)))
         self.norm = ()
         if self.skip or len(self.unseen) == trainer.log_every_n_steps:  # type: ignore[attr-defined]
             self.look(trainer)
@@ -90,7 +92,7 @@ class FiniteSteps(Callback):
         Raises:
             UserError: for one that is not finite.
         """
-        values = [value.float() for step in self.unseen for value in step.values]
+        values = [value.float() for piece in self.unseen for value in piece.values]
         fine = not values or bool(torch.stack(values).isfinite().all())
         if not trainer.strategy.reduce_boolean_decision(fine, all=True):
             raise self.error(trainer)
@@ -98,9 +100,11 @@ class FiniteSteps(Callback):
 
     def error(self, trainer: L.Trainer) -> UserError:
         """What the first step that is not finite was, of all devices, with the images that were seen in it."""
-        bad = (step for step in self.unseen if not all(value.isfinite() for value in step.values))
-        ours = next(((step.number, images_of(trainer, step.piece)) for step in bad), None)
-        number, images = min(filter(None, of_all_processes(ours)))
+        bad = (piece for piece in self.unseen if not all(value.isfinite() for value in piece.values))
+        first = next(((piece.step, images_of(trainer, piece.number)) for piece in bad), None)
+        found = [of_one for of_one in of_all_processes(first) if of_one]
+        number = min(step for step, _ in found)
+        images = [name for step, names in found if step == number for name in names]
         lr = trainer.optimizers[0].param_groups[0]["lr"]
         file = self.folder / IMAGES_FILE
         if is_first_process():
@@ -119,7 +123,9 @@ class FiniteSteps(Callback):
 
 
 def images_of(trainer: L.Trainer, piece: int) -> list[str]:
-    """The names of the images in this device's `piece` of the batches of the epoch."""
+    """The names of the images that this device sees in the step of the epoch's `piece`, in all its pieces."""
     batches = trainer.train_dataloader.batch_sampler  # type: ignore[union-attr]
     assert isinstance(batches, EpochBatches)
-    return [trainer.datamodule.train.name(index) for _, index in batches.batch(piece)]  # type: ignore[attr-defined]
+    first = piece - piece % batches.accumulate
+    positions = [position for number in range(first, first + batches.accumulate) for position in batches.batch(number)]
+    return [trainer.datamodule.train.name(index) for _, index in positions]  # type: ignore[attr-defined]
