@@ -4,7 +4,7 @@
 
 A round starts a command, kills it with all processes that it started (SIGKILL) up to three times, each time repeats it,
 lets it end, and compares what it left with what the undisturbed command left: weights bit by bit, every row of
-metrics.csv, every figure of the records, every byte of tables and packs. Linux only.
+metrics.csv, all of the records but what it cost, every byte of tables and packs. Linux only.
 """
 
 import argparse
@@ -239,6 +239,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", default=",".join(s.name for s in SCENARIOS), help="commands, by comma (all)")
     parser.add_argument("--save", type=Path, help="a file for the report")
     options = parser.parse_args(arguments)
+    names = [scenario.name for scenario in SCENARIOS]
+    if options.rounds < 1 or not set(options.only.split(",")) <= set(names):
+        parser.error(f"--rounds takes 1 or more, --only some of {','.join(names)}")
     chosen = [scenario for scenario in SCENARIOS if scenario.name in options.only.split(",")]
     unit = sum(scenario.share for scenario in chosen)
     work = Path(tempfile.mkdtemp(prefix="chaos_"))

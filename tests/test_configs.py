@@ -135,7 +135,7 @@ def test_every_file_says_what_it_is_and_the_command(file: Path) -> None:
         assert "python src/" in "".join(header)
 
 
-@pytest.mark.parametrize("setting", ["api_key", "apiKey", "auth_token", "password"])
+@pytest.mark.parametrize("setting", ["api_key", "settings.api_key", "auth_token", "password"])
 def test_a_key_does_not_enter_a_config(setting: str) -> None:
     with pytest.raises(UserError, match=rf"logger.{setting} would be written into .* set WANDB_API_KEY"):
         validate(composed("logger=wandb", f"+logger.{setting}=abc"))

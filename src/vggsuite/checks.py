@@ -12,9 +12,14 @@ from vggsuite.data.config import CheckDataConfig, PackConfig
 from vggsuite.data.scale import parse_scale
 from vggsuite.errors import UserError
 from vggsuite.models.table1 import block_kernels
+from vggsuite.results.run_folder import leaves
 
 COUNTED = {"classes", "train", "val", "images"}  # of a data set
-SECRET = re.compile(r"api_?key|token|secret|password", re.IGNORECASE)  # a logger's setting that is one
+SECRET = re.compile(r"api_?key|token|secret|password|headers", re.IGNORECASE)  # a logger's setting that is one
+AGAINST_AVERAGES = {  # settings that do not go with running averages
+    "recipe.checkpoint_activations": "would count every batch twice in the running averages of",
+    "recipe.skip_non_finite": "leaves out a step, but not what it did to the running averages of",
+}
 NAME = re.compile(r"\w[\w.-]*")  # of a data set, which names a folder
 
 
@@ -32,22 +37,10 @@ def validate(config: TrainConfig) -> None:
         raise UserError(
             f"test.scale={test_scale} is smaller than the crop; allowed: {config.data.crop} pixels or more."
         )
-    if config.recipe.checkpoint_activations and config.model.batch_norm:
-        raise UserError(
-            "recipe.checkpoint_activations=true would count every batch twice in the running averages of "
-            "model.batch_norm=true; allowed: either of them."
-        )
-    for key in config.logger:
-        if SECRET.search(key):
-            raise UserError(
-                f"logger.{key} would be written into the run's config and record; leave it out, and type `wandb login` "
-                "or set WANDB_API_KEY."
-            )
-    if config.recipe.skip_non_finite and config.model.batch_norm:
-        raise UserError(
-            "recipe.skip_non_finite=true leaves out a step, but not what the running averages of model.batch_norm=true "
-            "have seen of it; allowed: either of them."
-        )
+    for setting, harm in AGAINST_AVERAGES.items():
+        if attrgetter(setting)(config) and config.model.batch_norm:
+            raise UserError(f"{setting}=true {harm} model.batch_norm=true; allowed: either of them.")
+    refuse_keys(config.logger)
     unknown = set(config.data.expected) - COUNTED
     if unknown:
         raise UserError(f"data.expected.{unknown.pop()} is not counted; allowed: {', '.join(sorted(COUNTED))}.")
@@ -66,6 +59,16 @@ def validate(config: TrainConfig) -> None:
         raise UserError(
             f"init.layers={config.init.layers} needs a finished run to copy from; type init.run=<its folder>."
         )
+
+
+def refuse_keys(logger: dict[str, Any]) -> None:
+    """Refuse what would write a key, or another secret, into the run's config and record."""
+    for key in leaves(logger):
+        if SECRET.search(key):
+            raise UserError(
+                f"logger.{key} would be written into the run's config and record; leave it out, and type `wandb login` "
+                "or set WANDB_API_KEY."
+            )
 
 
 Range = tuple[str, str, bool]  # the path of a bounded setting, what is allowed, and whether its value is

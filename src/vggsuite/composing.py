@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 from hydra import compose
@@ -23,6 +24,7 @@ from vggsuite.errors import UserError
 from vggsuite.localisation import naming as localisation
 from vggsuite.localisation.config import BoxEvaluateConfig, BoxFuseConfig, LocaliserConfig, ShowConfig
 from vggsuite.naming import REPEAT, experiment_name, variant_of, variant_of_text
+from vggsuite.results.record import RECORD_FILE
 
 
 def register() -> None:
@@ -31,7 +33,7 @@ def register() -> None:
     OmegaConf.register_new_resolver("variant_of", variant_of, replace=True)
     OmegaConf.register_new_resolver("variant_of_text", variant_of_text, replace=True)
     OmegaConf.register_new_resolver("experiment_name", experiment_name, replace=True)
-    OmegaConf.register_new_resolver("repeat_in", lambda run, other: f"{run}/{REPEAT}" if run else other, replace=True)
+    OmegaConf.register_new_resolver("repeat_in", repeat_folder, replace=True)
     OmegaConf.register_new_resolver("experiment_or", lambda chosen, other: chosen or other, replace=True)
     for name, resolver in localisation.RESOLVERS.items():
         OmegaConf.register_new_resolver(name, resolver, replace=True)
@@ -48,6 +50,12 @@ def register() -> None:
     store.store("box_evaluate_schema", BoxEvaluateConfig)
     store.store("box_fuse_schema", BoxFuseConfig)
     store.store("box_show_schema", ShowConfig)
+
+
+def repeat_folder(run: str | None, otherwise: str) -> str:
+    """Where the finished `run` is repeated; where there is none `otherwise`, and the command will say so."""
+    folder = Path(run).expanduser() if run else None
+    return str(folder / REPEAT) if folder and (folder / RECORD_FILE).is_file() else otherwise
 
 
 Config = TypeVar("Config")

@@ -25,7 +25,7 @@ def telling_faults() -> Iterator[None]:
 
 
 def sentence(error: BaseException | None) -> str | None:
-    """What is to be said of an error, or of one that it came from; None if that is no fault of the machine."""
+    """What is to be said of an error, or of one that it was raised from; None if that is no fault of the machine."""
     while error:
         match error:
             case OSError() if error.errno in FULL:
@@ -43,5 +43,6 @@ def sentence(error: BaseException | None) -> str | None:
                     "a process that reads images was killed, as Linux does where memory runs out; use fewer of them "
                     "(data.num_workers=1), or ask for more memory."
                 )
-        error = error.__cause__ or error.__context__
+        hidden = error.__context__ if isinstance(error, RuntimeError) else None  # torch's, of a stream that fails
+        error = error.__cause__ or hidden
     return None

@@ -1,6 +1,7 @@
 """Writing so that neither a crash nor another process leaves half a file, and reading what others may have damaged."""
 
 import csv
+import errno
 import hashlib
 import os
 import pickle
@@ -9,7 +10,7 @@ import sys
 import tokenize
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 from zipfile import BadZipFile
@@ -47,7 +48,7 @@ def replacing(file: Path, *, keeping: Path | None = None) -> Iterator[BinaryIO]:
             stream.flush()
             os.fsync(stream.fileno())
         if keeping and file.exists():
-            file.replace(keeping)
+            set_aside(file, keeping)
         temporary.replace(file)
         flush_folder(file.parent)
     except (OSError, RuntimeError) as error:
@@ -56,7 +57,20 @@ def replacing(file: Path, *, keeping: Path | None = None) -> Iterator[BinaryIO]:
             fault.filename = str(file)
         raise
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # of a disk that has become read-only: what is told is why
+            temporary.unlink(missing_ok=True)
+
+
+def set_aside(file: Path, keeping: Path) -> None:
+    """Give the content of `file` the name `keeping`, too; where there are no links, that name alone."""
+    link = keeping.with_name(f".{keeping.name}.{os.getpid()}.tmp")
+    try:
+        os.link(file, link)
+    except OSError:
+        file.replace(keeping)
+        return
+    link.replace(keeping)
+    link.unlink(missing_ok=True)  # it stays where `keeping` was the same file already
 
 
 def flush_folder(folder: Path) -> None:
@@ -65,6 +79,9 @@ def flush_folder(folder: Path) -> None:
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # of file systems that know no such thing
+                raise
         finally:
             os.close(descriptor)
 

@@ -19,7 +19,7 @@ from vggsuite.results.record import read_record
 from vggsuite.signals import handling
 from vggsuite.training.interrupting import interruptible
 from vggsuite.training.module import Classification
-from vggsuite.training.resuming import LAST, StateKeeper, saved_state
+from vggsuite.training.resuming import BEFORE, LAST, StateKeeper, is_whole, saved_state
 from vggsuite.training.run import train
 
 
@@ -104,6 +104,40 @@ def test_where_the_last_state_is_torn_the_run_goes_on_from_the_one_before_it(
     assert all(torch.equal(whole.weights[name], parts.weights[name]) for name in whole.weights)
     assert (tmp_path / "whole/metrics.csv").read_text() == (folder / "metrics.csv").read_text()
     assert [file.name for file in (folder / "checkpoints").iterdir()] == ["best.ckpt"]
+
+
+def test_a_torn_state_does_not_take_the_place_of_one_that_is_whole(
+    config: TrainConfig, stop_at: dict[int, signal.Signals], tmp_path: Path
+) -> None:
+    stop_at[19] = signal.SIGTERM
+    run_until_stopped(config, tmp_path)
+    whole = (tmp_path / BEFORE).read_bytes()
+    os.truncate(tmp_path / LAST, 1000)
+    stop_at[20 + 1] = signal.SIGTERM
+    run_until_stopped(config, tmp_path)  # from the ninth step on, to the tenth
+    assert (tmp_path / BEFORE).read_bytes() == whole
+    assert is_whole(tmp_path / LAST)
+
+
+def test_a_run_whose_folder_was_moved_knows_its_best_epoch(
+    config: TrainConfig, stop_at: dict[int, signal.Signals], tmp_path: Path
+) -> None:
+    never_better = replace(config, recipe=replace(config.recipe, lr=1e-12))  # so that the first epoch is the best
+    stop_at[20] = signal.SIGTERM
+    run_until_stopped(never_better, tmp_path / "there")
+    (tmp_path / "there").rename(tmp_path / "here")
+    train(never_better, tmp_path / "here")
+    assert read_record(tmp_path / "here").selection["best_epoch"] == 1
+
+
+def test_a_state_without_its_metrics_is_refused(
+    config: TrainConfig, stop_at: dict[int, signal.Signals], tmp_path: Path
+) -> None:
+    stop_at[12] = signal.SIGTERM
+    run_until_stopped(config, tmp_path)
+    (tmp_path / "metrics.csv").unlink()
+    with pytest.raises(UserError, match=r"metrics.csv cannot be read .*begin the run afresh with resume=never"):
+        train(config, tmp_path)
 
 
 def test_a_run_does_not_go_on_with_other_images(

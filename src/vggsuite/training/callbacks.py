@@ -81,8 +81,8 @@ class Stopwatch(Callback):
 
 class Losses(Callback):
     """Logs the mean loss of every epoch, `train/loss`, and every `log_every_n_steps` steps that of the steps since,
-    `train/recent_loss`, of those that were not left out. Other steps log nothing: it would cost Lightning a millisecond
-    each, and a GPU a wait."""
+    `train/recent_loss`, of those losses that are numbers. Other steps log nothing: it would cost Lightning a
+    millisecond each, and a GPU a wait."""
 
     def __init__(self) -> None:
         self.losses: list[Tensor] = []  # of the epoch

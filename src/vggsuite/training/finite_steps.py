@@ -19,6 +19,10 @@ MOST_IN_A_ROW = 10  # steps left out, after which the weights are taken to be be
 IMAGES_TOLD = 3
 
 
+class NotFiniteError(UserError):
+    """A run came upon a loss or gradient that is no number."""
+
+
 class Piece(NamedTuple):
     """What a piece of a step came to: the step's number from 1, the piece's among all of the epoch, and what has to be
     finite."""
@@ -35,8 +39,8 @@ class FiniteSteps(Callback):
     Args:
         folder: of the run.
         saved: its state, which the error names.
-        skip: whether such steps are left out instead, all of them by all devices, up to `MOST_IN_A_ROW` in a row;
-            every step is looked at then.
+        skip: whether steps whose gradient is not finite are left out instead, by all devices, up to `MOST_IN_A_ROW` in
+            a row; every gradient is looked at then.
 
     Attributes:
         num_skipped: steps of the run that were left out.
@@ -58,7 +62,7 @@ class FiniteSteps(Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: torch.optim.Optimizer
     ) -> None:
         gradients = [value.grad for value in pl_module.parameters() if value.grad is not None]
-        self.norm = (get_total_norm(gradients),)
+        self.norm = (get_total_norm(gradients).to(pl_module.device),)
         if self.skip:
             self.skip_if_not_finite(trainer, optimizer)
 
@@ -80,7 +84,8 @@ class FiniteSteps(Callback):
         under_way = (batch_idx + 1) % trainer.accumulate_grad_batches != 0
         self.unseen.append(Piece(trainer.global_step + under_way, batch_idx, (*loss, *self.norm)))
         self.norm = ()
-        if self.skip or len(self.unseen) == trainer.log_every_n_steps:  # type: ignore[attr-defined]
+        few = trainer.log_every_n_steps * trainer.accumulate_grad_batches  # type: ignore[attr-defined]
+        if self.in_a_row > MOST_IN_A_ROW or len(self.unseen) == few:
             self.look(trainer)
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -90,7 +95,7 @@ class FiniteSteps(Callback):
         """Look at the steps since the last look. All processes must call this.
 
         Raises:
-            UserError: for one that is not finite.
+            NotFiniteError: for one that is not finite.
         """
         values = [value.float() for piece in self.unseen for value in piece.values]
         fine = not values or bool(torch.stack(values).isfinite().all())
@@ -98,14 +103,14 @@ class FiniteSteps(Callback):
             raise self.error(trainer)
         self.unseen.clear()
 
-    def error(self, trainer: L.Trainer) -> UserError:
+    def error(self, trainer: L.Trainer) -> NotFiniteError:
         """What the first step that is not finite was, of all devices, with the images that were seen in it."""
         bad = (piece for piece in self.unseen if not all(value.isfinite() for value in piece.values))
         first = next(((piece.step, images_of(trainer, piece.number)) for piece in bad), None)
         found = [of_one for of_one in of_all_processes(first) if of_one]
         number = min(step for step, _ in found)
         images = [name for step, names in found if step == number for name in names]
-        lr = trainer.optimizers[0].param_groups[0]["lr"]
+        lr = trainer.lightning_module.recipe.lr  # type: ignore[union-attr]
         file = self.folder / IMAGES_FILE
         if is_first_process():
             write_atomically(file, "".join(f"{name}\n" for name in images))
@@ -116,7 +121,7 @@ class FiniteSteps(Callback):
             what = f"{MOST_IN_A_ROW} steps in a row were left out"
         else:
             what, remedy = "training diverged", f"{remedy}, or leave such steps out with recipe.skip_non_finite=true"
-        return UserError(
+        return NotFiniteError(
             f"{what}: the loss or gradient of step {number} (epoch {trainer.current_epoch + 1}) is not finite, of "
             f"images {', '.join(images[:IMAGES_TOLD])}{more}; {saved}; {remedy}."
         )

@@ -25,16 +25,16 @@ class Interrupted(BaseException):
 
 
 @contextmanager
-def interruptible() -> Iterator[None]:
+def interruptible(again: str = "the same command") -> Iterator[None]:
     """Within the context, a signal that tells the run to stop raises `Interrupted`, at once where nothing else handles
-    it; with that the process exits, by 128 + the signal. A SLURM job is queued again first, unless it is being
-    cancelled."""
+    it; with that the process exits, by 128 + the signal, and says what goes `again` from there. A SLURM job is queued
+    again first, unless it is being cancelled."""
     with handling(STOPPING, interrupt) as before:
         try:
             yield
         except Interrupted as stopped:
             if is_first_process():
-                print(f"{stopped}; the same command goes on from there", file=sys.stderr, flush=True)
+                print(f"{stopped}; {again} goes on from there", file=sys.stderr, flush=True)
                 for signum in before:  # SLURM ends a job that is queued again, by SIGTERM, perhaps while it is asked to
                     signal.signal(signum, signal.SIG_IGN)
                 requeue(stopped.signum, before[stopped.signum])

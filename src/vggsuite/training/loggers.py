@@ -100,10 +100,14 @@ def wandb_logger(chosen: dict[str, Any], folder: Path, settings: dict[str, Any])
     import wandb
 
     identity = {} if SWEEP in os.environ else {"id": wandb_id(folder), "resume": "allow"}
+    chosen = chosen | {"log_model": False}  # `log_record` sees to that
     try:
-        settings_now = as_reachable(chosen, folder) | {"log_model": False}  # `log_record` sees to that
-        logger: WandbLogger = instantiate(settings_now, **identity, _convert_="all")
-        swept = set(logger.experiment.config.keys())
+        try:
+            logger: WandbLogger = instantiate(as_reachable(chosen, folder), **identity, _convert_="all")
+            swept = set(logger.experiment.config.keys())
+        except wandb.errors.CommError as error:
+            logger = instantiate(offline(chosen, error, folder), **identity, _convert_="all")
+            swept = set(logger.experiment.config.keys())
     except (wandb.errors.UsageError, ValueError) as error:  # no key; an environment variable of W&B's out of range
         told = " ".join(str(error).split())
         raise UserError(
@@ -124,10 +128,15 @@ def as_reachable(chosen: dict[str, Any], folder: Path) -> dict[str, Any]:
     try:
         wandb.login(prompt=False)
     except wandb.errors.AuthenticationError as error:
-        told = "The run goes on, and logs to this machine; send that later with"
-        print(f"{first_line(error)}. {told}: wandb sync {folder}/wandb/offline-run-*", file=sys.stderr, flush=True)
-        return chosen | {"mode": "offline"}
+        return offline(chosen, error, folder)
     return chosen
+
+
+def offline(chosen: dict[str, Any], error: Exception, folder: Path) -> dict[str, Any]:
+    """The settings `chosen`, of a logger to this machine; why is said."""
+    told = "The run goes on, and logs to this machine; send that later with"
+    print(f"{first_line(error)}. {told}: wandb sync {folder}/wandb/offline-run-*", file=sys.stderr, flush=True)
+    return chosen | {"mode": "offline"}
 
 
 def wandb_id(folder: Path) -> str:

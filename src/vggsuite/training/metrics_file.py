@@ -3,6 +3,7 @@
 import csv
 import io
 import time
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
 from vggsuite.files import naming_damaged, write_atomically
+from vggsuite.training.processes import is_first_process
 
 SAVE_SECONDS = 10.0  # at most so often, beside every time that the run's state is saved
 
@@ -24,7 +26,7 @@ class MetricsFile(Logger):
         num_steps: the rows there of the first so many steps are kept, others are not.
 
     Raises:
-        UserError: where they cannot be read.
+        UserError: where they cannot be read: a state is never saved before them.
     """
 
     def __init__(self, file: Path, *, num_steps: int = 0) -> None:
@@ -32,7 +34,7 @@ class MetricsFile(Logger):
         self.file = file
         self.rows: list[dict[str, Any]] = []
         self.saved = time.monotonic()
-        if num_steps and file.is_file():
+        if num_steps and is_first_process():
             remedy = "begin the run afresh with resume=never"
             with naming_damaged(file, remedy), file.open(newline="", encoding="utf-8") as stream:
                 found = list(csv.DictReader(stream))
@@ -72,4 +74,5 @@ class MetricsFile(Logger):
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        self.save()
+        with nullcontext() if status == "success" else suppress(OSError):  # else there is another error to be told
+            self.save()

@@ -53,7 +53,7 @@ def differences(then: Record, now: Record) -> Iterator[Row]:
     """In what two runs differ that may make their results differ: images, the weights they began with, hardware,
     versions and code."""
     described = [
-        leaves({"data": run.data, "init": run.init, "environment": run.environment, "devices": run.cost["devices"]})
+        leaves({"data": run.data, "init": run.init, "environment": run.environment, "devices": run.cost.get("devices")})
         for run in (then, now)
     ]
     for key in sorted(described[0].keys() | described[1].keys()):

@@ -15,7 +15,7 @@ from typing import Annotated, Any, NamedTuple
 import lightning as L
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
-from lightning.pytorch.callbacks import Callback, Checkpoint
+from lightning.pytorch.callbacks import Callback, Checkpoint, ModelCheckpoint
 from pydantic import Field, NonNegativeInt
 from typing_extensions import TypedDict  # as pydantic asks for below Python 3.12
 
@@ -43,6 +43,32 @@ class WholeFiles(TorchCheckpointIO):
         file.parent.mkdir(parents=True, exist_ok=True)
         with replacing(file, keeping=file.with_name(BEFORE.name) if file.name == LAST.name else None) as stream:
             torch.save(checkpoint, stream)
+
+
+class BestWeights(ModelCheckpoint):
+    """Keeps the weights of the epoch with the lowest `watched` error. A run's folder may be moved while it is
+    interrupted; Lightning's class would then forget which epoch was the best.
+
+    Args:
+        file: where to.
+        watched: the logged error.
+    """
+
+    def __init__(self, file: Path, *, watched: str) -> None:
+        super().__init__(
+            file.parent, filename=file.stem, monitor=watched, save_weights_only=True, enable_version_counter=False
+        )
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        paths = ("best_model_path", "kth_best_model_path", "last_model_path")
+        here = {name: self.as_here(state_dict[name]) for name in paths}
+        scores = {self.as_here(path): score for path, score in state_dict["best_k_models"].items()}
+        super().load_state_dict(state_dict | here | {"dirpath": self.dirpath, "best_k_models": scores})
+
+    def as_here(self, path: str) -> str:
+        """Where the file that was at `path` is now."""
+        assert self.dirpath is not None
+        return str(Path(self.dirpath, Path(path).name)) if path else path
 
 
 class RandomStates(Callback):

@@ -3,7 +3,7 @@
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,7 +30,7 @@ from vggsuite.results.record import EVALUATIONS, read_record, write_record
 from vggsuite.results.run_folder import CHECKPOINT, METRICS_FILE, is_finished, leaves, save_config, weights_of
 from vggsuite.training.callbacks import EpochLines, Losses, Stopwatch, progress_bar
 from vggsuite.training.classifying import Classifying
-from vggsuite.training.finite_steps import IMAGES_FILE, FiniteSteps
+from vggsuite.training.finite_steps import IMAGES_FILE, FiniteSteps, NotFiniteError
 from vggsuite.training.loggers import WANDB_ID_FILE, failing_sweep, log_record, loggers, quieten_lightning
 from vggsuite.training.module import Classification
 from vggsuite.training.objective import Objective, Run
@@ -38,6 +38,7 @@ from vggsuite.training.processes import is_first_process
 from vggsuite.training.resuming import (
     BEFORE,
     LAST,
+    BestWeights,
     History,
     RandomStates,
     StateKeeper,
@@ -105,6 +106,8 @@ def carry_out(run: Run, objective: Objective) -> None:
         if state:
             torn = f", the state before the last, whose file {state.torn} is torn" if state.torn else ""
             print(f"{folder} goes on after step {state.num_steps}{torn}", flush=True)
+            if state.torn:
+                state.torn.unlink()  # or it would be kept in the place of the one that is whole
         else:
             start_afresh(config, run.data.images.classes, folder, objective.record_file)
     num_steps = state.num_steps if state else 0
@@ -129,9 +132,12 @@ def telling_saved(config: TrainConfig, folder: Path) -> Iterator[None]:
     """Say, after an error that ends a run, from where the same command goes on."""
     try:
         yield
-    except Exception:
-        if is_first_process() and (state := saved_state(replace(config, rerun=False, resume=Resume.auto), folder)):
-            print(f"{folder} stopped; once that is mended, it goes on after step {state.num_steps}", file=sys.stderr)
+    except Exception as error:
+        if is_first_process() and not isinstance(error, NotFiniteError):  # which would come again
+            with suppress(UserError):  # `error` is the one to be told
+                if state := saved_state(replace(config, rerun=False, resume=Resume.auto), folder):
+                    told = f"stopped; once that is mended, it goes on after step {state.num_steps}"
+                    print(f"{folder} {told}", file=sys.stderr)
         raise
 
 
@@ -186,7 +192,7 @@ def load_published(net: VGG, config: TrainConfig) -> Weights:
 
 def start_afresh(config: TrainConfig, classes: Sequence[str], folder: Path, record_file: str) -> None:
     """Remove what an interrupted run, or one to be repeated, left behind, and save the config."""
-    for name in (record_file, METRICS_FILE, WANDB_ID_FILE, IMAGES_FILE):
+    for name in (LAST, BEFORE, record_file, METRICS_FILE, WANDB_ID_FILE, IMAGES_FILE):  # states first: no run goes on
         (folder / name).unlink(missing_ok=True)
     for evaluation in (folder / EVALUATIONS).glob("*"):
         with exclusive(evaluation):  # unless a process is at it
@@ -242,13 +248,7 @@ def make_trainer(
     watched: str = Classification.watched,
 ) -> L.Trainer:
     """The Trainer of a run, which keeps the weights of the best epoch, that of the lowest `watched`, in `folder`."""
-    best = ModelCheckpoint(
-        folder / CHECKPOINT.parent,
-        filename=CHECKPOINT.stem,
-        monitor=watched,
-        save_weights_only=True,
-        enable_version_counter=False,
-    )
+    best = BestWeights(folder / CHECKPOINT, watched=watched)
     gpu = uses_gpu(config.trainer)
     lines = EpochLines(f"{config.experiment}{config.variant} seed {config.seed}", stopwatch, watched)
     bar = progress_bar()
