@@ -71,7 +71,7 @@ def test_damaged_files_are_read_or_refused(name: str, tmp_path: Path) -> None:
     assert tally.right > 0  # the first case is a good file
 
 
-@pytest.mark.parametrize(("name", "data", "told"), FOUND)
+@pytest.mark.parametrize(("name", "data", "told"), FOUND, ids=[f"{name}: {told}" for name, _, told in FOUND])
 def test_what_was_found_is_told(name: str, data: bytes, told: str, tmp_path: Path) -> None:
     TARGETS[name].prepare(tmp_path)
     outcome = judged(TARGETS[name], data, tmp_path)
