@@ -45,6 +45,10 @@ FOUND = [
     ("record", records.in_json(records.RECORD).replace(b'"flip": false', b'"flip": []'), "is damaged (test.flip: "),
     ("evaluation", records.in_json(records.MEAN), "part is missing, a part of"),
     ("evaluation", records.in_json(records.MEAN).replace(b"/part", b"/dense-37"), "names itself as a part"),
+    ("transfer", records.in_json(records.TRANSFER).replace(b'"table11/d"', b'"~/d"'), "is damaged (experiment: "),
+    ("localiser", records.LOCALISER.replace(b"dense-37", b"[" * 300), "is damaged (test.folder: "),
+    ("words", b"=\r", "=\\r cannot be read; allowed: <setting>=<value>"),
+    ("words", b"seed=" + b"9" * 5000, "a number has more digits than can be read"),
     ("plan", b"{}", "pack.json is damaged (it lacks 'version')"),
     ("posteriors", npz(arrays.POSTERIORS | {"labels": np.zeros(2, int)}), "is damaged (its labels are of type int64"),
     ("shard", b"", "shard_00000000.npz is damaged (No data left in file); remove it"),
@@ -71,7 +75,7 @@ def test_damaged_files_are_read_or_refused(name: str, tmp_path: Path) -> None:
     assert tally.right > 0  # the first case is a good file
 
 
-@pytest.mark.parametrize(("name", "data", "told"), FOUND)
+@pytest.mark.parametrize(("name", "data", "told"), FOUND, ids=[f"{name}: {told}" for name, _, told in FOUND])
 def test_what_was_found_is_told(name: str, data: bytes, told: str, tmp_path: Path) -> None:
     TARGETS[name].prepare(tmp_path)
     outcome = judged(TARGETS[name], data, tmp_path)

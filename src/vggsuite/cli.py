@@ -19,6 +19,7 @@ from vggsuite.faults import telling_faults
 FULL_ERROR = "HYDRA_FULL_ERROR"
 EXIT_USER_ERROR = 2
 NO_CHOICE = "Config group override must be a string or a list"  # Hydra's words
+NO_NUMBER = "Exceeds the limit"  # Python's, of a number of thousands of digits
 SWEEP = "WANDB_SWEEP_ID"  # an environment variable that W&B's agents set
 
 # Of Hydra's own; what they can do beside ours: docs/clusters.md.
@@ -91,13 +92,13 @@ def composing() -> Iterator[None]:
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         if not is_of_words(error):
             raise
-        raise UserError(sentence(error)) from error
+        raise UserError(printable(sentence(error))) from error
 
 
 def is_of_words(error: Exception) -> bool:
-    """Whether an error is Hydra's, of the words that were typed; a plain ValueError is for one alone, as model=1."""
+    """Whether an error is Hydra's, of the words that were typed; plain ValueErrors are two, as of model=1."""
     of_hydra = isinstance(error, HydraException | OmegaConfBaseException)
-    return of_hydra or (str(error).startswith(NO_CHOICE) and not isinstance(error, UserError))
+    return of_hydra or (str(error).startswith((NO_CHOICE, NO_NUMBER)) and not isinstance(error, UserError))
 
 
 def tell(error: UserError) -> None:
@@ -123,6 +124,8 @@ def sentence(error: Exception) -> str:
             return f"{cause.full_key} is no setting of this command; {allowed}."
         case ValueError() if str(cause).startswith(NO_CHOICE):
             return "a setting that names a file of conf/ takes a word, not a number or a truth value (model=vgg_a)."
+        case ValueError() if str(cause).startswith(NO_NUMBER):
+            return "a number has more digits than can be read; type a smaller one."
         case ValidationError() if cause.full_key:
             return f"{cause.full_key} cannot be set to that: {first_line(cause)}."
         case _:

@@ -8,6 +8,9 @@ from typing_extensions import TypedDict  # as pydantic asks for below Python 3.1
 from vggsuite.config import Selection
 from vggsuite.protocol import Average, Method, Precision
 
+# What is looked up in the file system, or among experiments: a path, and one whose last part is a folder's name.
+Experiment = Annotated[str, Field(pattern=r"^[\w./+-]*$", max_length=250)]
+Place = Annotated[str, Field(pattern=r"^(.*/)?[\w.@+=, -]{1,120}$", max_length=1000)]
 Pair = Annotated[list[float], Field(min_length=2, max_length=2)]
 
 
@@ -97,6 +100,7 @@ class OfCost(TypedDict):
 class OfRun(TypedDict):
     """A run."""
 
+    experiment: Experiment
     data: OfTrainingData
     environment: OfEnvironment
     model: OfModel
@@ -115,7 +119,7 @@ class OfEvaluatedData(OfData):
 class OfMember(TypedDict):
     """An evaluation that another is the mean of."""
 
-    name: str
+    name: Place
     started: str
 
 
@@ -170,6 +174,7 @@ class OfTransferData(OfData):
 class OfTransfer(TypedDict):
     """A transfer."""
 
+    experiment: Experiment
     data: OfTransferData
     environment: OfEnvironment
     metrics: OfScores
@@ -212,7 +217,7 @@ class OfLocalisation(TypedDict):
 class OfTestFolder(TypedDict):
     """Where the test lies that ended a training."""
 
-    folder: str
+    folder: Place
 
 
 class OfSelection(TypedDict):
