@@ -4,13 +4,14 @@
 
 A round starts a command, kills it with all processes that it started (SIGKILL) up to three times, each time repeats it,
 lets it end, and compares what it left with what the undisturbed command left: weights bit by bit, every row of
-metrics.csv, all of the records but what it cost, every byte of tables and packs. Linux only.
+metrics.csv, all of the records and tables but what it cost, every byte of packs. Linux only.
 """
 
 import argparse
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -148,9 +149,20 @@ def evidence(home: Path) -> dict[str, Any]:
     found = {}
     for file in sorted(home.rglob("*")):
         read = READERS.get(file.suffix)
-        if read and not file.name.startswith(".") and "wandb" not in file.parts:
-            found[str(file.relative_to(home))] = read(file)
+        if read and not file.name.startswith("."):
+            content = read(file)
+            found[str(file.relative_to(home))] = timeless(content, home) if "tables" in file.parts else content
     return found
+
+
+def timeless(table: str, home: Path) -> str:
+    """A table without the time that each training took, and without the folder of its runs, whose name sets how wide
+    the columns are."""
+    rows = table.replace(str(home), "").splitlines()
+    if "our seconds" in rows[0]:
+        column = rows[0].split(",").index("our seconds")
+        return "\n".join(",".join(row.split(",")[:column] + row.split(",")[column + 1 :]) for row in rows)
+    return "\n".join(re.sub(r"-{2,}| {2,}", " ", re.sub(r"\b\d+ (s|min|h)\b", "", row)) for row in rows)
 
 
 def record(file: Path) -> str:
