@@ -26,6 +26,10 @@ UPRIGHT = {
 }
 
 
+class NotThereError(UserError):
+    """The folder of a data set has disappeared."""
+
+
 def read_image(path: str | os.PathLike[str]) -> Image.Image:
     """The image at `path` in mode RGB, upright (its EXIF orientation applied).
 
@@ -75,7 +79,7 @@ def naming_unreadable(location: str | os.PathLike[str]) -> Iterator[None]:
     """Turn what reading or decoding an image raises into a UserError that says where the image is."""
     try:
         yield
-    except UserError:
+    except NotThereError:
         raise
     except (OSError, SyntaxError, ValueError, MemoryError, Image.DecompressionBombError) as error:
         raise UserError(

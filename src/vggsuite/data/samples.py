@@ -12,8 +12,7 @@ from typing import BinaryIO, Protocol
 import numpy as np
 from tqdm import tqdm
 
-from vggsuite.data.images import image_size, naming_unreadable
-from vggsuite.errors import UserError
+from vggsuite.data.images import NotThereError, image_size, naming_unreadable
 
 HEADER_READERS = 16  # threads: reading a header is waiting for the disk
 HEADERS_AT_A_TIME = 10_000
@@ -64,7 +63,7 @@ class Files:
         except FileNotFoundError as error:
             if self.root.is_dir():
                 raise
-            raise UserError(f"{self.root} is there no more; mount it again, and repeat the command.") from error
+            raise NotThereError(f"{self.root} is there no more; mount it again, and repeat the command.") from error
 
     def num_bytes(self, entry: int) -> int:
         return Path(self.location(entry)).stat().st_size
