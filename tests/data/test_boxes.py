@@ -55,7 +55,8 @@ def test_it_is_what_torchvision_makes_of_them(data: st.DataObject, width: int, h
     theirs = BoundingBoxes(torch.from_numpy(edges), format="XYXY", canvas_size=(height, width), clamping_mode=None)
     theirs = F.resized_crop(theirs, top, left, down, across, [size[1], size[0]])
     theirs = F.horizontal_flip(theirs) if flip else theirs
-    np.testing.assert_allclose(boxes.in_view(edges, view), theirs.numpy(), atol=1e-6, rtol=1e-6)
+    rounding = 300 * float(np.finfo(np.float32).eps)  # torchvision flips in float32, which lies so dense at 300 pixels
+    np.testing.assert_allclose(boxes.in_view(edges, view), theirs.numpy(), atol=rounding, rtol=1e-6)
 
 
 @settings(max_examples=30, deadline=None)
