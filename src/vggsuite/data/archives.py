@@ -5,6 +5,7 @@ import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from vggsuite.errors import UserError, first_line
 
@@ -24,7 +25,7 @@ def plain(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo:
 @contextmanager
 def plain_files_only(root: Path) -> Iterator[None]:
     """Within the context, tar files that this process unpacks, torchvision's functions above all, leave but files and
-    folders `plain`.
+    folders `plain`, whichever filter the caller names (torchvision 0.29.2 names Python's for data, 0.29.1 none).
 
     Args:
         root: where to, for a person.
@@ -36,8 +37,12 @@ def plain_files_only(root: Path) -> Iterator[None]:
         raise UserError(
             f"Python {sys.version.split()[0]} would let an archive write anywhere; use Python 3.11.4 or newer."
         )
-    before = tarfile.TarFile.extraction_filter
-    tarfile.TarFile.extraction_filter = staticmethod(plain)
+    before = tarfile.TarFile.extractall
+
+    def extractall(archive: tarfile.TarFile, *places: Any, **named: Any) -> None:
+        before(archive, *places, **named | {"filter": plain})
+
+    tarfile.TarFile.extractall = extractall  # type: ignore[assignment, method-assign]
     try:
         yield
     except tarfile.FilterError as error:
@@ -46,4 +51,4 @@ def plain_files_only(root: Path) -> Iterator[None]:
             "unpacked of it, and fetch it anew from its publisher."
         ) from error
     finally:
-        tarfile.TarFile.extraction_filter = before
+        tarfile.TarFile.extractall = before  # type: ignore[method-assign]
