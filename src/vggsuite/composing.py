@@ -10,6 +10,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from vggsuite.anatomy.config import DescribeConfig
 from vggsuite.config import (
     PROJECT_ROOT,
     AblationConfig,
@@ -44,6 +45,7 @@ def register() -> None:
     store.store("transfer_schema", TransferConfig)
     store.store("pack_schema", PackConfig)
     store.store("check_data_schema", CheckDataConfig)
+    store.store("describe_schema", DescribeConfig)
     store.store("table_schema", TableConfig)
     store.store("ablation_schema", AblationConfig)
     store.store("localiser_schema", LocaliserConfig)

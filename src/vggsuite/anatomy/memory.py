@@ -1,0 +1,77 @@
+"""How much memory a training step takes, simulated: every tensor is made and freed in turn, and none has content."""
+
+from bisect import bisect_right
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from warnings import catch_warnings, filterwarnings
+
+import torch
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.distributed._tools.mem_tracker import MemTracker
+from torch.nn import functional as F
+
+from vggsuite.config import RecipeConfig
+from vggsuite.errors import UserError
+from vggsuite.protocol import Precision
+
+MOST = 2**16  # images in a batch that are tried
+UNITS = {"MB": 10**6, "GB": 10**9, "MIB": 2**20, "GIB": 2**30}
+
+
+@dataclass(frozen=True)
+class Step:
+    """A training step of a net by a recipe.
+
+    Attributes:
+        make: makes the net.
+        side: of a square image, in pixels.
+        recipe: whose momentum, precision and checkpointing count.
+    """
+
+    make: Callable[[], nn.Module]
+    side: int
+    recipe: RecipeConfig
+
+    def peak(self, batch_size: int, precision: Precision) -> int:
+        """The most bytes that tensors take at any time of a step: weights, gradients, momentum, and of the images all
+        that the backward pass needs. cuDNN's workspaces are not among them."""
+        with FakeTensorMode(), catch_warnings():
+            filterwarnings("ignore", "Module is None")  # the tracker's, of what is computed once more
+            net = self.make().train()
+            net.checkpoint_activations = self.recipe.checkpoint_activations  # type: ignore[assignment]
+            optimizer = torch.optim.SGD(net.parameters(), self.recipe.lr, self.recipe.momentum)
+            tracker = MemTracker()
+            tracker.track_external(net, optimizer)
+            with tracker:
+                for _ in range(2):  # momentum is there from the first step's end
+                    images = torch.empty(batch_size, 3, self.side, self.side)
+                    with torch.autocast("cpu", torch.bfloat16, enabled=precision == Precision.bf16):
+                        scores = net(images).float()
+                    F.cross_entropy(scores, torch.zeros(batch_size, dtype=torch.int64)).backward()
+                    optimizer.step()
+                    optimizer.zero_grad()
+                    tracker.reset_mod_stats()
+            (found,) = tracker.get_tracker_snapshot("peak").values()
+            return int(found["Total"])
+
+    def largest_batch(self, memory: float, precision: Precision) -> int:
+        """The most images of which a step fits into `memory` bytes; 0 where not even one does."""
+        return bisect_right(range(1, MOST + 1), memory, key=partial(self.peak, precision=precision))
+
+
+def parse_memory(text: str) -> int:
+    """Bytes, from "80GB" or "24GiB".
+
+    Raises:
+        UserError: for anything else.
+    """
+    number, unit = text.rstrip("BbIiGgMm"), text.lstrip("0123456789. ").upper()
+    try:
+        size = float(number) * UNITS[unit]
+    except (ValueError, KeyError) as error:
+        raise UserError(f"memory={text} is no size; allowed: a number and GB, GiB, MB or MiB (memory=80GB).") from error
+    if not 0 < size < float("inf"):
+        raise UserError(f"memory={text} is no size above 0 (memory=80GB).")
+    return int(size)
