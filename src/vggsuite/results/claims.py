@@ -8,6 +8,7 @@ import numpy as np
 from vggsuite.results.collection import BySeed, Result, Results
 from vggsuite.results.experiments import experiment_of, paper_top1, printed_rows
 from vggsuite.results.predictions import load_ranks
+from vggsuite.results.rendering import compared
 from vggsuite.results.statistics import Estimate, paired_over_images, paired_over_seeds
 from vggsuite.results.tables import scale_text
 
@@ -69,11 +70,13 @@ SECTIONS = {3: "4.1", 4: "4.2", 5: "4.3", 6: "4.4"}
 
 @dataclass(frozen=True)
 class Finding:
-    """A claim, the paper's difference in points, ours with its interval (None without results), and what follows."""
+    """A claim, the paper's difference in points, ours with its interval (None without results), the names of the
+    results that it compares, and what follows."""
 
     claim: Claim
     paper: float
     ours: Estimate | None
+    sources: Sequence[str]
 
     @property
     def verdict(self) -> str:
@@ -87,14 +90,12 @@ class Finding:
 
 def findings(number: int, results: Results, confidence: float) -> list[Finding]:
     """Every claim from Table `number` with what our results say of it."""
-    return [
-        Finding(
-            claim,
-            round(paper_top1(claim.ours) - paper_top1(claim.other), 1),
-            compare(results.get(claim.ours, {}), results.get(claim.other, {}), confidence),
-        )
-        for claim in CLAIMS[number]
-    ]
+    found = []
+    for claim in CLAIMS[number]:
+        ours, other = (results.get(experiment, {}) for experiment in (claim.ours, claim.other))
+        paper = round(paper_top1(claim.ours) - paper_top1(claim.other), 1)
+        found.append(Finding(claim, paper, compare(ours, other, confidence), compared(ours, other)))
+    return found
 
 
 def compare(ours: BySeed, other: BySeed, confidence: float) -> Estimate | None:

@@ -6,9 +6,9 @@ from typing import NamedTuple
 import numpy as np
 
 from vggsuite.results.experiments import printed_rows
-from vggsuite.results.localisation_points import WAYS, Localisations
+from vggsuite.results.localisation_points import WAYS, BySeed, Localisations
 from vggsuite.results.localisation_records import load_boxes
-from vggsuite.results.rendering import DASH, Grid
+from vggsuite.results.rendering import DASH, Figure, Grid, compared
 from vggsuite.results.statistics import Estimate, paired_over_images, paired_over_seeds
 
 ERRORS = {8: "gt_class", 9: "top5", 10: "top5"}  # by which claims compare
@@ -58,13 +58,14 @@ def grid_of_claims(number: int, found: Localisations, confidence: float) -> Grid
     """What is claimed, the paper's difference where it has one, ours with its interval, and what follows."""
     cells, records = [], []
     for claim in CLAIMS[number]:
+        sources = compared(*sides_of(claim, found))
         paper, ours = paper_difference(claim), compare(claim, found, ERRORS[number], confidence)
         verdict = verdict_of(ours)
         cells.append(
             [
                 claim.text,
                 DASH if paper is None else f"{paper:+.1f}",
-                f"{ours.value:+.2f}" if ours else DASH,
+                Figure(f"{ours.value:+.2f}", sources) if ours else DASH,
                 f"[{ours.low:+.2f}, {ours.high:+.2f}]" if ours else DASH,
                 verdict,
                 ours.method if ours else DASH,
@@ -86,11 +87,16 @@ def paper_difference(claim: Claim) -> float | None:
     return float(round(first - second, 1))
 
 
+def sides_of(claim: Claim, found: Localisations) -> tuple[BySeed, BySeed]:
+    """The tests that a claim compares; the mean box is beside the net in the same test."""
+    ours = found.get(claim.ours, {})
+    return ours, ours if claim.other == MEAN_BOX else found.get(claim.other, {})
+
+
 def compare(claim: Claim, found: Localisations, which: str, confidence: float) -> Estimate | None:
     """The difference in error of tests paired by seed: over the seeds, or of a single one over its images. None where
     there are none, or not of the same images."""
-    ours = found.get(claim.ours, {})
-    other = ours if claim.other == MEAN_BOX else found.get(claim.other, {})
+    ours, other = sides_of(claim, found)
     wrong = (which, f"mean_box_{which}" if claim.other == MEAN_BOX else which)
     seeds = sorted(ours.keys() & other.keys())
     if not seeds or any(ours[seed].record.data != other[seed].record.data for seed in seeds):

@@ -31,8 +31,14 @@ class Found:
     folder: Path
     record: Localisation
 
+    @property
+    def name(self) -> str:
+        """Its folder below `runs/`."""
+        return str(self.record.name)
 
-Localisations = Mapping[str, Mapping[int, Found]]  # by experiment and seed
+
+BySeed = Mapping[int, Found]
+Localisations = Mapping[str, BySeed]  # by experiment
 
 
 def collect_localisations(runs: Path, *, data: str, variant: str) -> Localisations:

@@ -7,7 +7,7 @@ from vggsuite.results.experiments import printed_rows
 from vggsuite.results.localisation_claims import CLAIMS, grid_of_claims
 from vggsuite.results.localisation_points import TITLES, TRAINED, WAYS, Found, Localisations
 from vggsuite.results.record import skipped_remarks
-from vggsuite.results.rendering import DASH, Grid, Report, commit_text
+from vggsuite.results.rendering import DASH, Figure, Grid, Report, Source
 from vggsuite.results.report import DESCRIPTIONS, error_text
 from vggsuite.results.tables import Measured, measured, scales_text
 
@@ -34,9 +34,7 @@ def make_localisation_report(
         heading=heading(number, shown, data, variant),
         grids=grids,
         remarks=remarks(number, shown, confidence),
-        sources=[
-            (each.record.name, commit_text(each.record.environment), f"`{each.record.command}`") for each in shown
-        ],
+        sources=[Source(each.name, each.folder, each.record) for each in shown],
     )
 
 
@@ -78,12 +76,13 @@ def grid_of_rows(number: int, rows: Sequence[PrintedRow], found: Localisations) 
     for first, errors, experiment in rows:
         tests = list(found.get(experiment or "", {}).values())
         ours = {column: measure(tests, which) for column, which in OURS[number].items()}
+        sources = [test.name for test in tests]
         cells.append(
             [
                 *first.values(),
                 *(DASH if error is None else f"{error:.1f}" for error in errors.values()),
                 "; ".join(scales_text(weights["scales"]) for weights in tests[0].record.of) if tests else DASH,
-                *(error_text(value) if value else DASH for value in ours.values()),
+                *(Figure(error_text(value), sources) if value else DASH for value in ours.values()),
                 str(len(tests)) if tests else DASH,
             ]
         )

@@ -2,10 +2,10 @@
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tabulate import tabulate
 
@@ -15,6 +15,49 @@ DASH = "-"
 SOURCE_HEADINGS = ("result", "commit", "command")
 
 
+class Figure(str):
+    """The text of a cell that is a figure of ours.
+
+    Args:
+        text: as it is printed.
+        sources: the names of the results that it was made of.
+    """
+
+    sources: tuple[str, ...]
+
+    def __new__(cls, text: str, sources: Iterable[str]) -> "Figure":
+        figure = super().__new__(cls, text)
+        figure.sources = tuple(dict.fromkeys(sources))
+        return figure
+
+
+class Named(Protocol):
+    """A result."""
+
+    @property
+    def name(self) -> str: ...
+
+
+def compared(ours: Mapping[int, Named], other: Mapping[int, Named]) -> list[str]:
+    """The names of the results of two experiments, by seed, that a claim about both compares."""
+    return [side[seed].name for seed in sorted(ours.keys() & other.keys()) for side in (ours, other)]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A result that figures are made of: its name below `runs/`, its folder, and its record."""
+
+    name: str
+    folder: Path
+    record: Any
+
+    @property
+    def commit(self) -> str:
+        """The git commit, marked where the tree had changes of its own."""
+        environment = self.record.environment
+        return f"{(environment['git_commit'] or 'no git')[:10]}{' + changes' if environment['git_dirty'] else ''}"
+
+
 @dataclass(frozen=True)
 class Grid:
     """Rows under headings.
@@ -22,7 +65,7 @@ class Grid:
     Attributes:
         suffix: of the name of its CSV file.
         headings: of the columns.
-        cells: the rows as they are printed.
+        cells: the rows as they are printed; a `Figure` knows where it comes from.
         records: the rows, unrounded, for the CSV file.
     """
 
@@ -41,14 +84,14 @@ class Report:
         heading: what the table shows, and above all on which images.
         grids: the table, and what belongs to it, as its claims.
         remarks: what a reader has to know, a sentence or two each.
-        sources: of every result its name, commit and command.
+        sources: every result that is shown.
     """
 
     name: str
     heading: str
     grids: Sequence[Grid]
     remarks: Sequence[str]
-    sources: Sequence[Sequence[str]]
+    sources: Sequence[Source]
 
 
 def rendered(report: Report, style: str) -> list[str]:
@@ -63,7 +106,8 @@ def as_text(report: Report) -> str:
 
 def as_markdown(report: Report) -> str:
     """With the sources of every figure."""
-    sources = tabulate(report.sources, SOURCE_HEADINGS, tablefmt="github", disable_numparse=True)
+    rows = [(source.name, source.commit, f"`{source.record.command}`") for source in report.sources]
+    sources = tabulate(rows, SOURCE_HEADINGS, tablefmt="github", disable_numparse=True)
     return "\n\n".join([report.heading, *rendered(report, "github"), *report.remarks, sources]) + "\n"
 
 
@@ -90,11 +134,6 @@ def save(report: Report, folder: Path) -> list[Path]:
     for file, text in contents.items():
         write_atomically(folder / file, text)
     return [folder / file for file in contents]
-
-
-def commit_text(environment: Mapping[str, Any]) -> str:
-    """The git commit of a record, marked where the tree had changes of its own."""
-    return f"{(environment['git_commit'] or 'no git')[:10]}{' + changes' if environment['git_dirty'] else ''}"
 
 
 def duration(seconds: float | None) -> str:

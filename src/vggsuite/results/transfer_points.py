@@ -54,6 +54,11 @@ class Found:
     folder: Path
     record: Transfer
 
+    @property
+    def name(self) -> str:
+        """Its folder below `runs/`."""
+        return str(self.record.name)
+
 
 def targets_of(number: int, source: str, chosen: Sequence[str] | None = None) -> list[str]:
     """The data sets of Table 11 or 12, by nets trained on `source`: those `chosen`, or all.

@@ -5,8 +5,8 @@ from typing import Any
 
 from vggsuite.config import MULTI_LABEL
 from vggsuite.results.experiments import printed_rows
-from vggsuite.results.record import skipped_remarks
-from vggsuite.results.rendering import DASH, Grid, Report, commit_text
+from vggsuite.results.record import Transfer, skipped_remarks
+from vggsuite.results.rendering import DASH, Figure, Grid, Report, Source, compared
 from vggsuite.results.statistics import Estimate, mean_and_sd
 from vggsuite.results.transfer_claims import CLAIMS, compare, paper_difference, verdict
 from vggsuite.results.transfer_points import (
@@ -49,9 +49,7 @@ def make_transfer_report(
             *remarks(number, targets, confidence),
             *skipped_remarks(found.record.data for found in shown),
         ],
-        sources=[
-            (found.record.name, commit_text(found.record.environment), f"`{found.record.command}`") for found in shown
-        ],
+        sources=[Source(found.name, found.folder, found.record) for found in shown],
     )
 
 
@@ -82,7 +80,7 @@ def grid_of_rows(number: int, transfers: Transfers, targets: Sequence[str]) -> G
     cells, records = [], []
     for method, row, experiment in rows:
         ours = [transfers.get(Point(target, experiment, None), {}) if experiment else {} for target in targets]
-        cells.append([method, *(paper_text(row, name) for name in columns.values()), *map(score_text, ours)])
+        cells.append([method, *(paper_text(row, name) for name in columns.values()), *map(score_cell, ours)])
         records.append(
             {"method": method, "experiment": experiment}
             | {f"paper {column}": row.get(name) for column, name in columns.items()}
@@ -105,9 +103,13 @@ def paper_text(row: Mapping[str, Any], name: str) -> str:
     return text + ("*" if row.get("starred") else "") + (f", {starred:.1f}*" if starred else "")
 
 
-def score_text(by_seed: Mapping[int, Found]) -> str:
+def score_cell(by_seed: Mapping[int, Found]) -> str:
+    """Our figure as it is printed."""
+    return Figure(score_text([found.record for found in by_seed.values()]), [found.name for found in by_seed.values()])
+
+
+def score_text(records: Sequence[Transfer]) -> str:
     """Our figure: over seeds, over splits, or with its interval over the images of a single split."""
-    records = [found.record for found in by_seed.values()]
     match records:
         case []:
             return DASH
@@ -145,7 +147,7 @@ def grid_of_curves(transfers: Transfers, targets: Sequence[str]) -> Grid:
             if not fits(experiment, target):
                 continue
             found = [transfers.get(Point(target, experiment, few), {}) for few in (*FEW, None)]
-            cells.append([target, method, *map(score_text, found)])
+            cells.append([target, method, *map(score_cell, found)])
             records += [
                 {"data": target, "method": method, "images a class": few or "all"}
                 | {key.removeprefix(f"our {target} "): value for key, value in csv_score(target, by_seed)}
@@ -170,7 +172,7 @@ def grid_of_claims(number: int, transfers: Transfers, targets: Sequence[str], co
                     target,
                     text,
                     DASH if paper is None else f"{paper:+.1f}",
-                    f"{found.value:+.1f}" if found else DASH,
+                    Figure(f"{found.value:+.1f}", compared(first, second)) if found else DASH,
                     f"[{found.low:+.1f}, {found.high:+.1f}]" if found else DASH,
                     verdict(found),
                     found.method if found else DASH,
