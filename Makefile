@@ -26,7 +26,7 @@ ABLATION = $(BIN)/python src/ablation.py tables=[$(TABLES)] data=$(DATA) seeds=$
 PRINT = $(BIN)/python src/table.py data=$(DATA) $(PATHS) "overrides='$(OF_RUNS)'" "table=[$(TABLES)]"
 
 .DEFAULT_GOAL := help
-.PHONY: help environment ablation-table transfer-table localisation-table ablation-plan table test test-slurm check-sweeps audit chaos lint format lock \
+.PHONY: help environment ablation-table transfer-table localisation-table ablation-plan report table test test-slurm check-sweeps audit chaos lint format lock \
 	unpack-imagenet bench fuzz
 
 help:  ## List the targets
@@ -60,6 +60,9 @@ localisation-table: ablation-table  ## Train and test box regressors as Tables 8
 
 ablation-plan: $(READY)  ## Print what ablation-table would run, and how long that might take
 	$(ABLATION) dry_run=true
+
+report: $(READY)  ## Write one HTML page of all tables, charts and runs, and where each figure comes from
+	$(BIN)/python src/report.py data=$(DATA) $(PATHS) "overrides='$(OF_RUNS)'"
 
 table: $(READY)  ## Print TABLES from the results that exist
 	$(PRINT)

@@ -17,6 +17,7 @@ from vggsuite.config import (
     EvaluateConfig,
     FuseConfig,
     RepeatableConfig,
+    ReportConfig,
     TableConfig,
     TransferConfig,
 )
@@ -47,6 +48,7 @@ def register() -> None:
     store.store("check_data_schema", CheckDataConfig)
     store.store("describe_schema", DescribeConfig)
     store.store("table_schema", TableConfig)
+    store.store("report_schema", ReportConfig)
     store.store("ablation_schema", AblationConfig)
     store.store("localiser_schema", LocaliserConfig)
     store.store("box_evaluate_schema", BoxEvaluateConfig)

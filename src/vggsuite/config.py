@@ -287,6 +287,11 @@ class TableConfig(TableSettings):
 
 
 @dataclass
+class ReportConfig(TableSettings):
+    """The root of `conf/report.yaml`."""
+
+
+@dataclass
 class AblationConfig(TableSettings):
     """The root of `conf/ablation.yaml`."""
 

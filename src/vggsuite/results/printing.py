@@ -17,6 +17,8 @@ from vggsuite.results import (
 from vggsuite.results.collection import collect
 from vggsuite.results.rendering import Report
 
+KNOWN_TABLES = (*report.TITLES, *localisation_points.TITLES, *transfer_points.TITLES)
+
 
 def check_settings(config: TableSettings) -> None:
     """Check what a command says of the tables that it will print.
@@ -35,9 +37,8 @@ def table_numbers(setting: str, asked: Any) -> list[int]:
         UserError: for what is none.
     """
     numbers = list(asked) if isinstance(asked, list) else [asked]
-    known = [*report.TITLES, *localisation_points.TITLES, *transfer_points.TITLES]
-    if not numbers or not all(type(number) is int and number in known for number in numbers):
-        allowed = ", ".join(map(str, known))
+    if not numbers or not all(type(number) is int and number in KNOWN_TABLES for number in numbers):
+        allowed = ", ".join(map(str, KNOWN_TABLES))
         raise UserError(
             f"{setting}={asked} is not among those that can be printed; allowed: {allowed}, or {setting}=[3,4]."
         )

@@ -1,0 +1,127 @@
+"use strict";
+// Sorts and filters tables, says where figures come from, and draws the charts. Without it the tables are there, too.
+const content = JSON.parse(document.getElementById("content").textContent);
+
+// Tables ---------------------------------------------------------------------------------------------------------
+
+const UNITS = { h: 3600, min: 60, s: 1 };
+
+// What a cell is sorted by: seconds of a duration, else the number that it begins with, else its text.
+function sortKey(text) {
+  const parts = [...text.matchAll(/(\d+) (h|min|s)\b/g)];
+  if (parts.length) return parts.reduce((sum, [, count, unit]) => sum + count * UNITS[unit], 0);
+  const number = parseFloat(text.replace(/^\[/, "").replaceAll(",", ""));
+  return Number.isNaN(number) ? text : number;
+}
+
+function compare(first, second) {
+  if (typeof first === "number" && typeof second === "number") return first - second;
+  if (typeof first !== typeof second) return typeof first === "number" ? -1 : 1;
+  return first.localeCompare(second, "en", { numeric: true });
+}
+
+function sort(heading) {
+  const table = heading.closest("table");
+  const column = heading.cellIndex;
+  const ascending = heading.getAttribute("aria-sort") !== "ascending";
+  for (const other of table.tHead.rows[0].cells) if (other.hasAttribute("aria-sort")) other.setAttribute("aria-sort", "none");
+  heading.setAttribute("aria-sort", ascending ? "ascending" : "descending");
+  const rows = [...table.tBodies[0].rows].map((row) => [row, row.cells[column].textContent.trim()]);
+  const [given, missing] = [rows.filter(([, text]) => text !== "-"), rows.filter(([, text]) => text === "-")];
+  const keyed = given.map(([row, text]) => [row, sortKey(text)]);
+  keyed.sort(([, first], [, second]) => (ascending ? 1 : -1) * compare(first, second));
+  table.tBodies[0].append(...keyed.map(([row]) => row), ...missing.map(([row]) => row));
+}
+
+function filter(words) {
+  const wanted = words.toLowerCase().split(/\s+/).filter(Boolean);
+  const rows = [...document.querySelectorAll("main > section > .scroll tbody tr")];
+  for (const row of rows) {
+    const text = row.textContent.toLowerCase();
+    row.hidden = !wanted.every((word) => text.includes(word));
+  }
+  const shown = rows.filter((row) => !row.hidden).length;
+  document.getElementById("filtered").textContent = wanted.length ? `${shown} of ${rows.length} rows` : "";
+}
+
+// Where figures come from ----------------------------------------------------------------------------------------
+
+function element(tag, text, ...children) {
+  const made = document.createElement(tag);
+  if (text) made.textContent = text;
+  made.append(...children);
+  return made;
+}
+
+function folded(title, text) {
+  return element("details", "", element("summary", title), element("pre", text));
+}
+
+function provenance(source) {
+  const list = document.createElement("dl");
+  const told = {
+    commit: source.commit,
+    started: source.started,
+    hardware: Object.entries(source.hardware).filter(([, value]) => value !== null).map(([key, value]) => `${key} ${value}`).join(", "),
+    versions: Object.entries(source.versions).map(([key, value]) => `${key} ${value}`).join(", "),
+  };
+  for (const [key, value] of Object.entries(told)) if (value) list.append(element("dt", key), element("dd", value));
+  const command = element("pre", source.command);
+  const copy = element("button", "Copy the command");
+  copy.className = "copy";
+  copy.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(source.command);
+    copy.textContent = "Copied";
+  });
+  const parts = [element("h3", source.name), list, element("p", "Made, and to be repeated, by:"), command, copy];
+  if (source.config) parts.push(folded("Config", source.config));
+  parts.push(folded("Record", source.record));
+  return parts;
+}
+
+function show(button) {
+  const heading = button.closest("table").tHead.rows[0].cells[button.closest("td, th").cellIndex];
+  const numbers = button.dataset.sources.split(" ");
+  const parts = numbers.flatMap((number) => provenance(content.sources[number]));
+  document.getElementById("provenance-title").textContent = `${heading.textContent}: ${button.textContent}`;
+  document.getElementById("provenance-body").replaceChildren(...parts);
+  document.getElementById("provenance").showModal();
+}
+
+// Charts ---------------------------------------------------------------------------------------------------------
+
+const dark = matchMedia("(prefers-color-scheme: dark)").matches;
+const options = { renderer: "svg", actions: false, tooltip: { theme: dark ? "dark" : "light" } };
+
+function picked() {
+  return [...document.querySelectorAll(".pick-run:checked")].map((box) => box.value);
+}
+
+function curveRows(metric) {
+  return picked().flatMap((run) => (content.curves[run][metric] ?? []).map(([epoch, value]) => ({ run, epoch, value })));
+}
+
+async function drawCurves() {
+  const values = curveRows(document.getElementById("metric").value);
+  document.getElementById("curves-chart").hidden = !values.length;
+  document.getElementById("no-curves").hidden = values.length > 0;
+  if (values.length) await vegaEmbed("#curves-chart", { ...content.curvesSpec, data: { values } }, options);
+}
+
+async function draw() {
+  for (const [id, spec] of Object.entries(content.specs)) await vegaEmbed(`#${id}`, spec, options);
+  await drawCurves();
+  document.getElementById("metric").addEventListener("change", drawCurves);
+  document.getElementById("runs-table").addEventListener("change", drawCurves);
+  document.body.dataset.drawn = "true";
+}
+
+const MOST_PICKED_AT_FIRST = 6;
+for (const box of [...document.querySelectorAll(".pick-run")].slice(0, MOST_PICKED_AT_FIRST)) box.checked = true;
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("button");
+  if (button?.classList.contains("sort")) sort(button.closest("th"));
+  if (button?.classList.contains("figure")) show(button);
+});
+document.getElementById("filter").addEventListener("input", (event) => filter(event.target.value));
+draw();

@@ -1,0 +1,69 @@
+"""The page as one file that needs nothing else: Vega-Lite, styles, script and figures are in it."""
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import vl_convert
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from vggsuite.config import TableSettings
+from vggsuite.errors import UserError
+from vggsuite.files import write_atomically
+from vggsuite.results.page.charts import curves_spec
+from vggsuite.results.page.content import CURVES, RUN_HEADINGS, Content, gather, sources_of
+
+PAGE_FILE = "report.html"
+ASSETS = files("vggsuite.results.page")
+
+
+def make_page(config: TableSettings) -> Path:
+    """Write the page of `config`, and return its path.
+
+    Raises:
+        UserError: where there is nothing to show.
+    """
+    content = gather(config)
+    if not content.sources:
+        raise UserError(
+            f"paths.runs={config.paths.runs} holds no finished run of data={content.data}; train some first, as `make "
+            "demo` does, or type data=<another data set>."
+        )
+    file = Path(config.output) / PAGE_FILE
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(file, as_html(content))
+    return file
+
+
+def as_html(content: Content) -> str:
+    """The page."""
+    environment = Environment(
+        loader=PackageLoader("vggsuite.results", "page"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    numbers = {name: number for number, name in enumerate(content.sources)}
+    environment.globals["numbers_of"] = lambda cell: " ".join(str(numbers[name]) for name in sources_of(cell))
+    return environment.get_template("page.html").render(
+        content=content,
+        run_headings=RUN_HEADINGS,
+        metrics=CURVES,
+        embedded=embedded(content),
+        library=vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"),
+        style=(ASSETS / "page.css").read_text(encoding="utf-8"),
+        script=(ASSETS / "page.js").read_text(encoding="utf-8"),
+    )
+
+
+def embedded(content: Content) -> dict[str, Any]:
+    """What the page's script works with."""
+    return {
+        "sources": [{"name": name, **told} for name, told in content.sources.items()],
+        "specs": {
+            f"{chart.name}-{number}": spec for chart in content.charts for number, spec in enumerate(chart.panels)
+        },
+        "curves": content.curves,
+        "curvesSpec": curves_spec(),
+    }
