@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,49 +40,52 @@ def make_record(experiment: str, **changes: Any) -> Record:
     return Record(**(content | changes))
 
 
+def write_run(runs: Path, experiment: str, wrong: range = range(20), **changes: Any) -> Path:
+    """Write the folder, below `runs`, of a run of which the images of indices `wrong`, out of 200, were classified
+    wrongly."""
+    record = make_record(experiment, **({"metrics": metrics(wrong)} | changes))
+    folder = runs / record.name
+    folder.mkdir(parents=True)
+    write_record(record, folder)
+    data = {key: record.data.get(key, 10) for key in IMAGES}
+    write_made_evaluation(folder, DENSE, wrong, command=record.command, data=data)
+    return folder
+
+
+def write_made_evaluation(folder: Path, protocol: Protocol | None, wrong: range, **changes: Any) -> Path:
+    """Write an evaluation of the run in `folder`, or, without a protocol, the fusion in `folder`."""
+    place = evaluation_folder(folder, protocol) if protocol else folder
+    place.mkdir(parents=True)
+    name = str(place).partition("runs/")[2]
+    content: dict[str, Any] = {
+        "name": name,
+        "of": [{"run": str(folder).partition("runs/")[2], "started": STATE["started"], "sha256": "0"}],
+        "protocol": asdict(protocol) if protocol else {"method": "dense"},
+        "members": [],
+        "command": f"python src/evaluate.py {name}",
+        "data": IMAGES,
+        "metrics": metrics(wrong),
+        "published": [],
+        "cost": {},
+        "environment": STATE,
+    }
+    ranks = np.zeros(200, int)
+    ranks[wrong] = 1
+    np.savez(place / PREDICTIONS_FILE, ranks=ranks)
+    write_evaluation(Evaluation(**(content | changes)), place)
+    return place
+
+
 @pytest.fixture
-def make_run(tmp_path: Path, make_evaluation: MakeEvaluation) -> MakeRun:
-    """Write the folder of a run of which the images of indices `wrong`, out of 200, were classified wrongly."""
-
-    def make(experiment: str, wrong: range = range(20), **changes: Any) -> Path:
-        record = make_record(experiment, **({"metrics": metrics(wrong)} | changes))
-        folder = tmp_path / "runs" / record.name
-        folder.mkdir(parents=True)
-        write_record(record, folder)
-        data = {key: record.data.get(key, 10) for key in IMAGES}
-        make_evaluation(folder, DENSE, wrong, command=record.command, data=data)
-        return folder
-
-    return make
+def make_run(tmp_path: Path) -> MakeRun:
+    """`write_run` below tmp_path/runs."""
+    return partial(write_run, tmp_path / "runs")
 
 
 @pytest.fixture
 def make_evaluation() -> MakeEvaluation:
-    """Write an evaluation of the run in `folder`, or, without a protocol, the fusion in `folder`."""
-
-    def make(folder: Path, protocol: Protocol | None, wrong: range, **changes: Any) -> Path:
-        place = evaluation_folder(folder, protocol) if protocol else folder
-        place.mkdir(parents=True)
-        name = str(place).partition("runs/")[2]
-        content: dict[str, Any] = {
-            "name": name,
-            "of": [{"run": str(folder).partition("runs/")[2], "started": STATE["started"], "sha256": "0"}],
-            "protocol": asdict(protocol) if protocol else {"method": "dense"},
-            "members": [],
-            "command": f"python src/evaluate.py {name}",
-            "data": IMAGES,
-            "metrics": metrics(wrong),
-            "published": [],
-            "cost": {},
-            "environment": STATE,
-        }
-        ranks = np.zeros(200, int)
-        ranks[wrong] = 1
-        np.savez(place / PREDICTIONS_FILE, ranks=ranks)
-        write_evaluation(Evaluation(**(content | changes)), place)
-        return place
-
-    return make
+    """`write_made_evaluation`."""
+    return write_made_evaluation
 
 
 def metrics(wrong: range) -> dict[str, Any]:

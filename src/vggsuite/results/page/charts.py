@@ -224,7 +224,8 @@ def cost_charts(runs: Sequence[Record]) -> list[Chart]:
     ]
     panels = []
     for name, _, title, more in COSTS:
-        known = [row for row in rows if name in row]
+        if not (known := [row for row in rows if name in row]):
+            continue
         best = front([(-row[name] if more else row[name], row["error"]) for row in known])
         panels.append(
             of_cost(

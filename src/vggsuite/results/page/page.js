@@ -117,7 +117,10 @@ async function draw() {
 }
 
 const MOST_PICKED_AT_FIRST = 6;
-for (const box of [...document.querySelectorAll(".pick-run")].slice(0, MOST_PICKED_AT_FIRST)) box.checked = true;
+for (const box of document.querySelectorAll(".pick-run")) {
+  box.disabled = !Object.values(content.curves[box.value]).some((values) => values.length);
+  box.checked = !box.disabled && picked().length < MOST_PICKED_AT_FIRST;
+}
 document.addEventListener("click", (event) => {
   const button = event.target.closest("button");
   if (button?.classList.contains("sort")) sort(button.closest("th"));
