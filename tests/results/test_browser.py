@@ -78,7 +78,8 @@ def column(page: Page, table: str, heading: str) -> list[str]:
         """([selector, heading]) => {
             const table = document.querySelector(selector);
             const index = [...table.tHead.rows[0].cells].findIndex((cell) => cell.textContent.trim() === heading);
-            return [...table.tBodies[0].rows].filter((row) => !row.hidden).map((row) => row.cells[index].textContent.trim());
+            const rows = [...table.tBodies[0].rows].filter((row) => !row.hidden);
+            return rows.map((row) => row.cells[index].textContent.trim());
         }""",
         [table, heading],
     )
@@ -198,7 +199,8 @@ def test_it_is_read_on_a_phone_by_night_and_day(browser: Browser, page_file: Pat
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert min(page.evaluate(CONTRAST)) >= 4.5
     ink, axis = page.evaluate(
-        "[getComputedStyle(document.body).color, getComputedStyle(document.querySelector('#depth-0 svg .role-axis-label text')).fill]"
+        "[[document.body, 'color'], [document.querySelector('#depth-0 svg .role-axis-label text'), 'fill']]"
+        ".map(([element, property]) => getComputedStyle(element)[property])"
     )
     assert ink == axis
     assert [each for each in complaints if not each.startswith("data:")] == []
