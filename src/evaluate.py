@@ -6,6 +6,7 @@ from omegaconf import DictConfig
 
 from vggsuite import cli
 from vggsuite.composing import register
+from vggsuite.config import EvaluateConfig
 from vggsuite.evaluation.settings import finished, protocol_of, settle
 from vggsuite.naming import repeat_command
 from vggsuite.results.summary import summary
@@ -15,12 +16,12 @@ from vggsuite.results.summary import summary
 def main(cfg: DictConfig) -> None:
     typed = HydraConfig.get().overrides.task
     with cli.user_errors():
-        config = settle(cfg, typed)
+        config = settle(cfg, typed, EvaluateConfig)
         protocol = protocol_of(config)
         if config.heatmap:
-            from vggsuite.evaluation.heatmap import draw_heatmap
+            from vggsuite.figures.heatmap import heatmap_of_file
 
-            print(f"saved: {draw_heatmap(config, protocol)}")
+            print("saved:", *heatmap_of_file(config, protocol))
             return
         evaluation = finished(config, protocol, typed)
         if evaluation is None:

@@ -290,8 +290,10 @@ def test_a_heat_map_is_drawn(runs: Path, tmp_path: Path) -> None:
     words = (f"run={runs / '11'}", f"heatmap={tmp_path / 'picture.png'}", "scales=multi", "heatmap_class=owl")
     result = evaluate(*words)
     assert result.returncode == 0, result.stderr
-    file = Path(result.stdout.removeprefix("saved: ").strip())
+    file, drawing = map(Path, result.stdout.removeprefix("saved: ").split())
     assert file == runs / f"11/heatmaps/{tmp_path.name}-picture.png-dense-37-55-73-flip-owl.png"
+    assert drawing == file.with_suffix(".svg")
+    assert "scores of owl" in drawing.read_text()
     with Image.open(file) as drawn:
         assert drawn.width > 2.5 * drawn.height  # a panel for each Q
         assert len(set(drawn.convert("RGB").resize((64, 32)).getdata())) > 100

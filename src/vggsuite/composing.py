@@ -23,6 +23,7 @@ from vggsuite.config import (
 )
 from vggsuite.data.config import CheckDataConfig, PackConfig
 from vggsuite.errors import UserError
+from vggsuite.figures.config import DrawConfig
 from vggsuite.localisation import naming as localisation
 from vggsuite.localisation.config import BoxEvaluateConfig, BoxFuseConfig, LocaliserConfig, ShowConfig
 from vggsuite.naming import REPEAT, experiment_name, variant_of, variant_of_text
@@ -46,6 +47,7 @@ def register() -> None:
     store.store("transfer_schema", TransferConfig)
     store.store("pack_schema", PackConfig)
     store.store("check_data_schema", CheckDataConfig)
+    store.store("draw_schema", DrawConfig)
     store.store("describe_schema", DescribeConfig)
     store.store("table_schema", TableConfig)
     store.store("report_schema", ReportConfig)

@@ -13,7 +13,7 @@ from vggsuite import cli
 from vggsuite.ablation import localising
 from vggsuite.checks import validate
 from vggsuite.composing import compose_command, to_config
-from vggsuite.config import AblationConfig, FuseConfig, Layers, TrainConfig, TransferConfig
+from vggsuite.config import AblationConfig, EvaluateConfig, FuseConfig, Layers, TrainConfig, TransferConfig
 from vggsuite.errors import UserError
 from vggsuite.evaluation.members import find_members, finished_fusion, fusion_folder
 from vggsuite.evaluation.settings import finished, protocol_of, settle
@@ -250,7 +250,7 @@ def evaluation_key(run: str, cfg: DictConfig, protocol: Method | None = None) ->
 def is_evaluated(cfg: DictConfig, words: Sequence[str]) -> bool:
     if not (Path(cfg.run) / RECORD_FILE).is_file():
         return False
-    config = settle(cfg.copy(), words)
+    config = settle(cfg.copy(), words, EvaluateConfig)
     return finished(config, protocol_of(config), words) is not None
 
 

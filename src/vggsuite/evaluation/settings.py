@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -29,9 +29,12 @@ OF_TRAINING = {
 }
 
 
-def settle(cfg: DictConfig, typed: Sequence[str]) -> EvaluateConfig:
-    """The config of an evaluation. With `run`, net and data are those of the run's own saved config; what was `typed`
-    of where images are is laid over it.
+Config = TypeVar("Config", bound=EvaluateConfig)
+
+
+def settle(cfg: DictConfig, typed: Sequence[str], schema: type[Config]) -> Config:
+    """The config of an evaluation, or of what is drawn of one, of this `schema`. With `run`, net and data are those of
+    the run's own saved config; what was `typed` of where images are is laid over it.
 
     Raises:
         UserError: for what does not go together, and where the run has not finished.
@@ -50,7 +53,7 @@ def settle(cfg: DictConfig, typed: Sequence[str]) -> EvaluateConfig:
         )
     elif OmegaConf.is_missing(cfg.model, "depth"):
         raise UserError(f"weights={cfg.weights} says nothing of the net they are of; type model=vgg_d, or another net.")
-    config = to_config(cfg, EvaluateConfig)
+    config = to_config(cfg, schema)
     check(config)
     return config
 

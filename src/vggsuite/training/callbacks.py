@@ -80,8 +80,8 @@ class Stopwatch(Callback):
 
 
 class Losses(Callback):
-    """Logs the mean loss of every epoch, `train/loss`, and every `log_every_n_steps` steps that of the steps since,
-    `train/recent_loss`, of those losses that are numbers. Other steps log nothing: it would cost Lightning a
+    """Logs the mean loss of every epoch, `train/loss`, and the learning rate in it, `train/lr`; and every
+    `log_every_n_steps` steps the mean loss of the steps since, `train/recent_loss`, of those losses that are numbers. Other steps log nothing: it would cost Lightning a
     millisecond each, and a GPU a wait."""
 
     def __init__(self) -> None:
@@ -121,6 +121,7 @@ class Losses(Callback):
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         pl_module.log("train/loss", finite_mean(self.losses), sync_dist=True)
+        pl_module.log("train/lr", trainer.optimizers[0].param_groups[0]["lr"])
 
 
 def finite_mean(losses: list[Tensor]) -> Tensor:

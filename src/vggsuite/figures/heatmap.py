@@ -11,14 +11,14 @@ from torch import Tensor
 
 from vggsuite.config import EvaluateConfig
 from vggsuite.data.images import read_image
-from vggsuite.data.pictures import by_pillow
-from vggsuite.data.views import whole_view
 from vggsuite.devices import check_devices, torch_devices
 from vggsuite.errors import UserError
 from vggsuite.evaluation.dense import score_map
 from vggsuite.evaluation.inference import DTYPES, Posteriors, predict, prepare
 from vggsuite.evaluation.run import Subject
 from vggsuite.evaluation.subject import make_subject
+from vggsuite.figures.of_images import Picture, pixels_at
+from vggsuite.figures.style import save, styled
 from vggsuite.naming import slug
 from vggsuite.protocol import Method, Protocol
 
@@ -26,38 +26,48 @@ NUM_NAMED = 5  # classes in a panel's title
 INCHES = 5.0  # of a panel
 
 
-def draw_heatmap(config: EvaluateConfig, protocol: Protocol) -> Path:
-    """Draw the class-score map of `config.heatmap` at every Q of `protocol`, and return the PNG's path.
+def heatmap_of_file(config: EvaluateConfig, protocol: Protocol) -> list[Path]:
+    """Draw the class-score map of the image `config.heatmap`, as evaluate.py does; see `draw_heatmap`."""
+    require_map(protocol)
+    file = Path(str(config.heatmap)).absolute()
+    with styled():
+        return draw_heatmap(config, protocol, Picture(f"{file.parent.name}-{file.name}", read_image(file)))
 
-    Raises:
-        UserError: for an image that cannot be read, and a class that the net does not know.
-    """
+
+def require_map(protocol: Protocol) -> None:
+    """Raise a UserError for a protocol that has no map of scores."""
     if protocol.method != Method.dense:
         raise UserError(
             f"heatmap needs a map of scores, which protocol={protocol.method} has not; type protocol=dense."
         )
-    image = read_image(str(config.heatmap))
+
+
+def draw_heatmap(
+    config: EvaluateConfig, protocol: Protocol, picture: Picture, *, stem: Path | None = None
+) -> list[Path]:
+    """Draw the class-score map of an image at every Q of `protocol`, and return the files.
+
+    Args:
+        config: of the net, and of the class.
+        protocol: dense.
+        picture: the image.
+        stem: where to, without the ending; None for the folder of the net.
+
+    Raises:
+        UserError: for a class that the net does not know.
+    """
+    require_map(protocol)
     subject = make_subject(config)
     check_devices(config.trainer)
     device = torch_devices(config.trainer)[0]
     prepare(subject.net, Posteriors(protocol), device)
     subject.preprocessing.to(device)
-    figure = Figure(figsize=(INCHES * len(protocol.scales), INCHES), layout="constrained")
+    figure = Figure(figsize=(INCHES * len(protocol.scales), INCHES))
     for axes, side in zip(figure.subplots(1, len(protocol.scales), squeeze=False)[0], protocol.scales, strict=True):
         at_side = replace(protocol, scales=(side,))
-        pixels = torch.tensor(by_pillow(image, whole_view(*image.size, side)))[None].permute(0, 3, 1, 2).to(device)
-        draw_panel(axes, subject, pixels, at_side, config.heatmap_class)
+        draw_panel(axes, subject, pixels_at(picture.image, side).to(device), at_side, config.heatmap_class)
     of_class = f"-{slug(config.heatmap_class)}" if config.heatmap_class else ""
-    picture = Path(str(config.heatmap)).absolute()
-    file = (
-        subject.folder / "heatmaps" / f"{slug(picture.parent.name)}-{slug(picture.name)}-{protocol.name}{of_class}.png"
-    )
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(file, dpi=120)
-    except OSError as error:
-        raise UserError(f"{file} cannot be written ({error.strerror}); evaluate a copy of the run.") from error
-    return file
+    return save(figure, stem or subject.folder / "heatmaps" / f"{slug(picture.name)}-{protocol.name}{of_class}")
 
 
 @torch.inference_mode()

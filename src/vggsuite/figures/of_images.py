@@ -1,0 +1,122 @@
+"""Figures of one image: what each layer makes of it, and what training sees of it."""
+
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from PIL import Image
+from torch import Tensor, nn
+
+from vggsuite.config import EvaluateConfig
+from vggsuite.data import views
+from vggsuite.data.find import find_images
+from vggsuite.data.images import decode, naming_unreadable, read_image
+from vggsuite.data.pictures import by_pillow
+from vggsuite.data.scale import parse_scale
+from vggsuite.errors import UserError
+from vggsuite.evaluation.run import Subject
+
+INCHES = 1.1  # of a small picture
+
+
+class Picture(NamedTuple):
+    """An image, and what a person calls it."""
+
+    name: str
+    image: Image.Image
+
+
+def find_picture(config: EvaluateConfig, asked: object) -> Picture:
+    """The image that is asked for: a file, a test image's name, or its number.
+
+    Raises:
+        UserError: for what is none.
+    """
+    if isinstance(asked, str) and Path(asked).expanduser().is_file():
+        return Picture(Path(asked).name, read_image(Path(asked).expanduser()))
+    samples = find_images(config.data, val_only=True).val
+    if isinstance(asked, int) and not isinstance(asked, bool):
+        index = asked if 0 <= asked < len(samples) else None
+    else:
+        names = {Path(name).stem: index for index, name in enumerate(samples.names())}
+        index = names.get(Path(str(asked)).stem)
+    if index is None:
+        raise UserError(
+            f"image={asked} is neither a file nor a test image of data={config.data.name}; allowed: a file, a test "
+            f"image's name, or its number, 0 to {len(samples) - 1} (image=0)."
+        )
+    with naming_unreadable(samples.location(index)), samples.open(index) as file:
+        return Picture(Path(samples.name(index)).name, decode(file))
+
+
+def pixels_at(image: Image.Image, side: int) -> Tensor:
+    """A whole image at smallest side `side`: uint8 [1, 3, H, W]."""
+    return torch.tensor(by_pillow(image, views.whole_view(*image.size, side)))[None].permute(0, 3, 1, 2)
+
+
+@torch.inference_mode()
+def draw_feature_maps(subject: Subject, picture: Picture, side: int, number: int) -> Figure:
+    """The strongest maps of each convolution of an image at test scale `side`, after its ReLU: those of the largest
+    mean, `number` of each layer, each brightest where it is largest."""
+    maps = feature_maps(subject, pixels_at(picture.image, side))
+    figure = Figure(figsize=(INCHES * (number + 1), INCHES * len(maps) + 0.5))
+    panels = figure.subplots(len(maps), number + 1, squeeze=False)
+    for row, (name, values) in zip(panels, maps.items(), strict=True):
+        strongest = values.mean(dim=(1, 2)).topk(min(number, len(values))).indices.tolist()
+        blank(row)
+        row[0].text(1, 0.5, f"{name}\n{shape_text(values)}", ha="right", va="center", transform=row[0].transAxes)
+        for axes, channel in zip(row[1:], strongest, strict=False):
+            axes.imshow(values[channel], cmap="magma")
+            axes.set_title(f"{channel}", fontsize=6, pad=1)
+    figure.suptitle(f"{subject.name}: {picture.name} at Q = {side}, the {number} strongest maps of each layer")
+    return figure
+
+
+def feature_maps(subject: Subject, pixels: Tensor) -> dict[str, Tensor]:
+    """What the convolutions make of pixels, uint8 [1, 3, H, W], after ReLU: float32 [C, H, W] by the paper's name."""
+    net, found = subject.net.eval(), dict[str, Tensor]()
+    names = {index: name for name, index in net.conv_names.items()}
+    maps, name = subject.preprocessing(pixels), ""
+    for index, layer in enumerate(net.features):
+        name = names.get(index, name)
+        maps = layer(maps)
+        if isinstance(layer, nn.ReLU):
+            found[name] = maps[0].clone()
+    return found
+
+
+def draw_views(config: EvaluateConfig, picture: Picture, number: int) -> Figure:
+    """What training sees of an image: `number` random views at each S of the paper, with the colours shifted."""
+    crop, scales = config.data.crop, ("single", "single_384", "multi")
+    figure = Figure(figsize=(INCHES * (number + 1), INCHES * len(scales) + 0.5))
+    panels = figure.subplots(len(scales), number + 1, squeeze=False)
+    for row, word in zip(panels, scales, strict=True):
+        scale = parse_scale(word, crop)
+        told = f"S = {scale.low}" if scale.low == scale.high else f"S in\n[{scale.low}, {scale.high}]"
+        blank(row)
+        row[0].text(1, 0.5, told, ha="right", va="center", transform=row[0].transAxes)
+        draw = partial(views.random_view, *picture.image.size, scale=scale, crop=crop, flip=config.data.flip)
+        for place, axes in enumerate(row[1:]):
+            rng = np.random.default_rng((config.seed, place))
+            colours = views.colour_shifts(rng.standard_normal((1, 3)), config.data.colour_std)
+            seen = by_pillow(picture.image, draw(np.random.default_rng((config.seed, place, 1)))) + colours
+            axes.imshow(seen.clip(0, 255).astype(np.uint8))
+    width, height = picture.image.size
+    figure.suptitle(f"{picture.name} ({width} x {height}) as training sees it: crops of {crop} pixels")
+    return figure
+
+
+def blank(panels: "np.ndarray[tuple[int], np.dtype[np.object_]]") -> None:
+    """Leave panels to what is drawn in them."""
+    for axes in panels:
+        assert isinstance(axes, Axes)
+        axes.set_axis_off()
+
+
+def shape_text(values: Tensor) -> str:
+    """ "64 x 37 x 37"."""
+    return " x ".join(map(str, values.shape))
