@@ -25,8 +25,11 @@ ABLATION = $(BIN)/python src/ablation.py tables=[$(TABLES)] data=$(DATA) seeds=$
 	$(PATHS) $(SETTINGS) "overrides='$(OF_RUNS)'"
 PRINT = $(BIN)/python src/table.py data=$(DATA) $(PATHS) "overrides='$(OF_RUNS)'" "table=[$(TABLES)]"
 
+DEMO := demo/runs/digits/small
+OF_DEMO := model.batch_norm=true model.dropout=0.2 recipe.epochs=5
+
 .DEFAULT_GOAL := help
-.PHONY: help environment ablation-table transfer-table localisation-table ablation-plan report table test test-slurm check-sweeps audit chaos lint format lock \
+.PHONY: help environment ablation-table transfer-table localisation-table ablation-plan demo report table test test-slurm check-sweeps audit chaos lint format lock \
 	unpack-imagenet bench fuzz
 
 help:  ## List the targets
@@ -60,6 +63,13 @@ localisation-table: ablation-table  ## Train and test box regressors as Tables 8
 
 ablation-plan: $(READY)  ## Print what ablation-table would run, and how long that might take
 	$(ABLATION) dry_run=true
+
+demo: $(READY)  ## Train a small net on the digits, draw its heat map and mistakes, and write its report page, into demo/
+	$(BIN)/python src/train.py experiment=table3/a $(OF_DEMO) paths.runs=demo/runs hydra.run.dir=$(DEMO)
+	$(BIN)/python src/draw.py run=$(DEMO) figure=heatmap image=3 output=demo/heatmap
+	$(BIN)/python src/draw.py run=$(DEMO) figure=mistakes output=demo/mistakes
+	$(BIN)/python src/report.py paths.runs=demo/runs output=demo "overrides='$(OF_DEMO)'"
+	@echo "Look at demo/report.html, demo/heatmap.png and demo/mistakes.png."
 
 report: $(READY)  ## Write one HTML page of all tables, charts and runs, and where each figure comes from
 	$(BIN)/python src/report.py data=$(DATA) $(PATHS) "overrides='$(OF_RUNS)'"

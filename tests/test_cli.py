@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.conftest import ROOT, TINY, MakeTree, assert_refused, call_command, run_command
 from vggsuite import cli
@@ -236,14 +237,29 @@ def test_a_finished_run_is_repeated_and_compared(make_tree: MakeTree, tmp_path: 
     assert "the weights differ by up to 0." in other.stdout
 
 
+PICTURES = ("train/views", "test/filters", "test/confusion", "test/mistakes")
+
+
 @pytest.mark.parametrize("logger", ["tensorboard", "wandb"])
-def test_the_other_loggers_write_their_files(logger: str, make_tree: MakeTree, tmp_path: Path) -> None:
+def test_the_other_loggers_show_the_same_under_the_same_names(logger: str, make_tree: MakeTree, tmp_path: Path) -> None:
     extra = ["logger.offline=true"] if logger == "wandb" else []
     result = train(*TINY, f"data.root={make_tree()}", f"hydra.run.dir={tmp_path / 'run'}", f"logger={logger}", *extra)
     assert result.returncode == 0, result.stderr
     files = {"tensorboard": "run/tensorboard/events.*", "wandb": "run/wandb/offline-run-*/*.wandb"}
-    assert len(list(tmp_path.glob(files[logger]))) == 1
+    file, *_ = tmp_path.glob(files[logger])
     assert (tmp_path / "run/metrics.csv").is_file()
+    scalars = ("train/loss", "train/lr", "train/images_per_second", "val/top1_error", "test/top1_error")
+    if logger == "wandb":
+        written = file.read_bytes()
+        assert all(name.encode() in written for name in scalars)
+        shown = {str(each.relative_to(file.parent / "files/media")) for each in file.parent.glob("files/media/**/*.*")}
+        assert all(any(name.startswith(f"images/{picture}_") for name in shown) for picture in PICTURES)
+        assert any(name.startswith("table/test/table_") for name in shown)
+    else:
+        found = EventAccumulator(str(file.parent)).Reload().Tags()
+        assert set(scalars) <= set(found["scalars"])
+        assert set(PICTURES) == set(found["images"])
+        assert found["tensors"] == ["test/table/text_summary"]
 
 
 def test_wandb_without_a_key_says_what_to_do(make_tree: MakeTree, tmp_path: Path) -> None:

@@ -242,6 +242,9 @@ def test_a_run_tells_how_long_it_waited_for_which_images() -> None:
     lines = EpochLines("tiny", watch, "val/top1_error")
     assert (watch.images_per_second, watch.share_waited) == (120, 0.38)
     assert lines.remarks() == ", 38% of the time waiting for them, 2% of them read by Pillow"
+    lines.advice = ": add workers (data.num_workers=8)"
+    told = ", 38% of the time waiting for them: add workers (data.num_workers=8), 2% of them read by Pillow"
+    assert lines.remarks() == told
     assert EpochLines("tiny", Stopwatch(), "val/top1_error").remarks() == ""
 
 

@@ -15,7 +15,7 @@ from vggsuite.figures.style import FORMATS, save, styled
 from vggsuite.naming import slug
 from vggsuite.results.record import read_record
 
-NUMBERS = {Kind.feature_maps: 8, Kind.mistakes: 24, Kind.views: 8}  # where none is asked for
+NUMBERS = {Kind.feature_maps: 8, Kind.mistakes: of_evaluations.MISTAKES, Kind.views: 8}  # where none is asked for
 MOST = 100
 OF_IMAGE = (Kind.feature_maps, Kind.views, Kind.heatmap)
 OF_RUN = (Kind.confusion, Kind.mistakes, Kind.learning_rate, Kind.views)  # which published weights have not
@@ -75,7 +75,7 @@ def make(config: DrawConfig) -> tuple[Figure, Path, str]:
         return of_evaluations.draw_mistakes(images, place, number), folder, f"{name}-{protocol.name}"
     subject = make_subject(config)
     if kind == Kind.filters:
-        return of_runs.draw_filters(subject), subject.folder, name
+        return of_runs.draw_filters(subject.net, subject.name, bgr=subject.preprocessing.bgr), subject.folder, name
     picture, side = of_images.find_picture(config, config.image), protocol.scales[0]
     figure = of_images.draw_feature_maps(subject, picture, side, number)
     return figure, subject.folder, f"{name}-{slug(picture.name)}-{side}"

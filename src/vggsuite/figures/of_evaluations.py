@@ -16,6 +16,7 @@ from vggsuite.results.predictions import PREDICTIONS_FILE, load_posteriors, load
 from vggsuite.results.record import evaluation_folder, read_evaluation
 
 MOST_NAMED = 30  # classes whose names and counts can be read
+MISTAKES = 24  # that are drawn, unless another number is asked for
 COLUMNS = 6
 INCHES = 1.5  # of a mistake
 
@@ -64,7 +65,7 @@ def draw_confusion(place: Path) -> Figure:
     return figure
 
 
-def draw_mistakes(images: ImageSet, place: Path, number: int) -> Figure:
+def draw_mistakes(images: ImageSet, place: Path, number: int = MISTAKES) -> Figure:
     """The images that the evaluation in `place` was wrong about and surest of, as a contact sheet.
 
     Args:

@@ -7,20 +7,26 @@ import torch
 from matplotlib.figure import Figure
 
 from vggsuite.errors import UserError
-from vggsuite.evaluation.run import Subject
 from vggsuite.figures.of_images import blank
 from vggsuite.files import naming_damaged
+from vggsuite.models.vgg import VGG
 from vggsuite.results.run_folder import METRICS_FILE
 
 COLUMNS = 16
 INCHES = 0.55  # of a filter
 
 
-def draw_filters(subject: Subject) -> Figure:
-    """The filters of the first convolution, in the colours that they answer to, each stretched to its own range."""
-    (name, layer), *_ = subject.net.named_weight_layers()
-    filters = layer.weight.detach().float()
-    if subject.preprocessing.bgr:
+def draw_filters(net: VGG, name: str, *, bgr: bool = False) -> Figure:
+    """The filters of the first convolution, in the colours that they answer to, each stretched to its own range.
+
+    Args:
+        net: whose.
+        name: what a person calls it.
+        bgr: whether it takes blue first.
+    """
+    (layer_name, layer), *_ = net.named_weight_layers()
+    filters = layer.weight.detach().float().cpu()
+    if bgr:
         filters = filters.flip(1)
     low, high = filters.amin((1, 2, 3), keepdim=True), filters.amax((1, 2, 3), keepdim=True)
     shown = ((filters - low) / (high - low).clamp_min(torch.finfo().tiny)).permute(0, 2, 3, 1)
@@ -32,7 +38,7 @@ def draw_filters(subject: Subject) -> Figure:
     for axes, pixels in zip(panels, shown, strict=False):
         axes.imshow(pixels)
     side = filters.shape[-1]
-    figure.suptitle(f"{subject.name}: {name}, {len(shown)} filters of {side}x{side}, each stretched to its own range")
+    figure.suptitle(f"{name}: {layer_name}, {len(shown)} filters of {side}x{side}, each stretched to its own range")
     return figure
 
 

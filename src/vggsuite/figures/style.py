@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 from matplotlib import style
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from vggsuite.errors import UserError
@@ -19,6 +21,13 @@ def styled() -> Iterator[None]:
     """Within the context figures are drawn in the one style."""
     with style.context(STYLE):
         yield
+
+
+def as_pixels(figure: Figure) -> np.ndarray:
+    """A figure as uint8 [height, width, 3]."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
 def save(figure: Figure, stem: Path) -> list[Path]:

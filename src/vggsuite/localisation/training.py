@@ -81,6 +81,9 @@ class Localising:
     def num_outputs(self, data: ImageData) -> int:
         return COORDINATES * (len(data.images.classes) if self.config.regression == Regression.pcr else 1)
 
+    def pictures(self, run: Run, net: VGG, record: Record) -> dict[str, np.ndarray]:
+        return {}
+
     def make_module(self, net: VGG, preprocessing: Preprocessing) -> L.LightningModule:
         return BoxRegression(net, preprocessing, self.config.recipe)
 

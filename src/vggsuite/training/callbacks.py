@@ -1,16 +1,18 @@
 """What a run shows and measures while it trains."""
 
-import sys
 import time
 from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import Callback, TQDMProgressBar
+from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
 from vggsuite.data.loader import ViewLoader
+from vggsuite.training.metrics_file import MetricsFile
 from vggsuite.training.processes import of_all_processes, of_this_process
+
+MUCH = 0.1  # of the time, spent waiting for images
 
 
 class Stopwatch(Callback):
@@ -81,8 +83,8 @@ class Stopwatch(Callback):
 
 class Losses(Callback):
     """Logs the mean loss of every epoch, `train/loss`, and the learning rate in it, `train/lr`; and every
-    `log_every_n_steps` steps the mean loss of the steps since, `train/recent_loss`, of those losses that are numbers. Other steps log nothing: it would cost Lightning a
-    millisecond each, and a GPU a wait."""
+    `log_every_n_steps` steps the mean loss of the steps since, `train/recent_loss`, of those
+    losses that are numbers. Other steps log nothing: it would cost Lightning a millisecond each, and a GPU a wait."""
 
     def __init__(self) -> None:
         self.losses: list[Tensor] = []  # of the epoch
@@ -137,10 +139,11 @@ class EpochLines(Callback):
         name: of the run.
         stopwatch: of its training.
         watched: the logged error, in percent, that a line tells.
+        advice: what to do where the device waits for images for long.
     """
 
-    def __init__(self, name: str, stopwatch: Stopwatch, watched: str) -> None:
-        self.name, self.stopwatch, self.watched = name, stopwatch, watched
+    def __init__(self, name: str, stopwatch: Stopwatch, watched: str, advice: str = "") -> None:
+        self.name, self.stopwatch, self.watched, self.advice = name, stopwatch, watched, advice
         self.told = watched.replace("/", " ").replace("top1", "top-1").replace("_", " ")  # "val top-1 error"
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -148,6 +151,13 @@ class EpochLines(Callback):
         lr = trainer.optimizers[0].param_groups[0]["lr"]
         if not trainer.is_global_zero:
             return
+        speed = {
+            "train/images_per_second": self.stopwatch.images_per_second,
+            "train/share_waiting_for_images": self.stopwatch.share_waited,
+        }
+        for logger in trainer.loggers:
+            if not isinstance(logger, MetricsFile):  # whose rows are the same however fast a run was
+                logger.log_metrics(speed, step=trainer.global_step - 1)
         print(
             f"{self.name}  epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  loss {metrics['train/loss']:.3f}  "
             f"{self.told} {metrics[self.watched]:.2f}%  lr {lr:.2g}  "
@@ -159,10 +169,6 @@ class EpochLines(Callback):
         """What is worth knowing of the images' way to the net, if anything is."""
         watch = self.stopwatch
         waited = f", {watch.share_waited:.0%} of the time waiting for them" if watch.share_waited >= 0.005 else ""
+        waited += self.advice if watch.share_waited >= MUCH else ""
         pillow = f", {watch.share_by_pillow:.0%} of them read by Pillow" if watch.share_by_pillow > 0 else ""
         return waited + pillow
-
-
-def progress_bar() -> list[Callback]:
-    """A progress bar where a person looks on, none in a log file."""
-    return [TQDMProgressBar(refresh_rate=10)] if sys.stderr.isatty() else []

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import lightning as L
+import numpy as np
 
 from vggsuite.config import Selection, TrainConfig
 from vggsuite.data.find import find_images
@@ -14,7 +15,7 @@ from vggsuite.evaluation.run import Evaluator, Subject
 from vggsuite.models.vgg import VGG
 from vggsuite.naming import repeat_command, run_name
 from vggsuite.protocol import Method, Protocol
-from vggsuite.results.record import RECORD_FILE, Evaluation, Record
+from vggsuite.results.record import RECORD_FILE, Evaluation, Record, evaluation_folder
 from vggsuite.results.run_folder import weights_of
 from vggsuite.training.module import Classification
 from vggsuite.training.objective import Run
@@ -42,6 +43,20 @@ class Classifying:
         test = self.evaluate(run, net)
         fields = record_fields(run, net, fitted, command=repeat_command("train.py", self.config.overrides))
         return Record(**fields, test=test.protocol, metrics=test.metrics)
+
+    def pictures(self, run: Run, net: VGG, record: Record) -> dict[str, np.ndarray]:
+        from vggsuite.figures import of_evaluations, of_runs  # only to draw
+        from vggsuite.figures.style import as_pixels, styled
+
+        place = evaluation_folder(run.folder, Protocol.of(record.test))
+        with styled():
+            found = {
+                "test/filters": of_runs.draw_filters(net, record.name),
+                "test/confusion": of_evaluations.draw_confusion(place),
+            }
+            if record.metrics["top1_error"]:
+                found["test/mistakes"] = of_evaluations.draw_mistakes(run.data.images, place)
+            return {name: as_pixels(figure) for name, figure in found.items()}
 
     def summary(self, record: Record) -> str:
         return f"top-1 error {record.metrics['top1_error']:.2f}%"

@@ -24,6 +24,7 @@ from vggsuite.results.run_folder import CHECKPOINT, METRICS_FILE, leaves
 from vggsuite.training.interrupting import Interrupted
 from vggsuite.training.metrics_file import MetricsFile
 from vggsuite.training.processes import is_first_process
+from vggsuite.training.showing import errors_of
 
 WANDB_ID_FILE = "wandb_id"
 
@@ -155,9 +156,7 @@ def log_record(where: Sequence[Logger], record: Record, file: Path, *, with_chec
             import wandb
 
             run = logger.experiment
-            run.summary.update(
-                {f"test/{name}": value for name, value in record.metrics.items() if name.endswith("_error")}
-            )
+            run.summary.update({f"test/{name}": value for name, value in errors_of(record).items()})
             artifacts = {slug(record.name): ("record", file)}
             if with_checkpoint:
                 artifacts[f"model-{run.id}"] = ("model", file.parent / CHECKPOINT)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import lightning as L
+import numpy as np
 
 from vggsuite.config import TrainConfig
 from vggsuite.data.module import ImageData
@@ -50,6 +51,9 @@ class Objective(Protocol):
     def make_record(self, run: Run, net: VGG, fitted: dict[str, Any]) -> Record:
         """Test `net`, the best of the run, and say all there is to say of it; `fitted` is what was measured while it
         was trained."""
+
+    def pictures(self, run: Run, net: VGG, record: Record) -> dict[str, np.ndarray]:
+        """What a finished run is shown by, uint8 [height, width, 3] under the names that loggers are given."""
 
     def summary(self, record: Record) -> str:
         """A record's main figure."""

@@ -17,7 +17,7 @@ from lightning.pytorch.loggers import Logger
 
 from vggsuite.config import Layers, Resume, TrainConfig
 from vggsuite.data.preprocessing import Preprocessing
-from vggsuite.devices import chosen_precision, uses_gpu
+from vggsuite.devices import chosen_precision, chosen_workers, uses_gpu
 from vggsuite.errors import UserError
 from vggsuite.files import exclusive, remove_leftovers
 from vggsuite.finished_run import load_checkpoint, load_net, require_parent
@@ -28,13 +28,14 @@ from vggsuite.naming import REPEAT
 from vggsuite.results.environment import peak_memory
 from vggsuite.results.record import EVALUATIONS, read_record, write_record
 from vggsuite.results.run_folder import CHECKPOINT, METRICS_FILE, is_finished, leaves, save_config, weights_of
-from vggsuite.training.callbacks import EpochLines, Losses, Stopwatch, progress_bar
+from vggsuite.training.callbacks import EpochLines, Losses, Stopwatch
 from vggsuite.training.classifying import Classifying
 from vggsuite.training.finite_steps import IMAGES_FILE, FiniteSteps, NotFiniteError
 from vggsuite.training.loggers import WANDB_ID_FILE, failing_sweep, log_record, loggers, quieten_lightning
 from vggsuite.training.module import Classification
 from vggsuite.training.objective import Objective, Run
 from vggsuite.training.processes import is_first_process
+from vggsuite.training.progress import progress_bar
 from vggsuite.training.resuming import (
     BEFORE,
     LAST,
@@ -46,6 +47,7 @@ from vggsuite.training.resuming import (
     division,
     saved_state,
 )
+from vggsuite.training.showing import FirstViews, log_pictures, log_test, shown_by
 from vggsuite.training.trainer_settings import PRECISIONS, check_trainer
 
 
@@ -122,6 +124,9 @@ def carry_out(run: Run, objective: Objective) -> None:
         write_record(record, folder, objective.record_file)
         for state_file in (LAST, BEFORE):
             (folder / state_file).unlink(missing_ok=True)
+        if shown_by(where):
+            log_test(where, record, fitted["num_steps"])
+            log_pictures(where, objective.pictures(run, net, record), fitted["num_steps"])
         wanted = bool(config.logger.get("log_model"))
         log_record(where, record, folder / objective.record_file, with_checkpoint=wanted)
     print(f"{record.name}  {objective.summary(record)}  {folder / objective.record_file}", flush=True)
@@ -221,6 +226,7 @@ def fit(run: Run, objective: Objective, where: list[Logger]) -> dict[str, Any]:
     assert isinstance(selection, ModelCheckpoint)
     assert selection.best_model_score is not None
     return {
+        "num_steps": trainer.global_step,
         "selection": {
             "best_epoch": load_checkpoint(folder).epoch,
             objective.watched.removeprefix("val/"): selection.best_model_score.item(),
@@ -250,17 +256,27 @@ def make_trainer(
     """The Trainer of a run, which keeps the weights of the best epoch, that of the lowest `watched`, in `folder`."""
     best = BestWeights(folder / CHECKPOINT, watched=watched)
     gpu = uses_gpu(config.trainer)
-    lines = EpochLines(f"{config.experiment}{config.variant} seed {config.seed}", stopwatch, watched)
-    bar = progress_bar()
+    name = f"{config.experiment}{config.variant} seed {config.seed}"
+    more = 2 * chosen_workers(config.data.num_workers, config.trainer) or 1
+    lines = EpochLines(name, stopwatch, watched, advice=f": add workers (data.num_workers={more})" if gpu else "")
     return L.Trainer(
         **{"benchmark": not config.trainer.get("deterministic")}  # of cuDNN's algorithms, by their speed
         | config.trainer
         | {"accelerator": "gpu" if gpu else "cpu"},
         max_epochs=config.recipe.epochs,
         precision=PRECISIONS[chosen_precision(config.recipe.precision, gpu=gpu)],
-        callbacks=[best, stopwatch, *callbacks, Losses(), lines, RandomStates(), *bar],
+        callbacks=[
+            best,
+            stopwatch,
+            *callbacks,
+            Losses(),
+            lines,
+            RandomStates(),
+            FirstViews(),
+            *progress_bar(stopwatch),
+        ],
         plugins=[WholeFiles()],
-        enable_progress_bar=bool(bar),
+        enable_progress_bar=False,  # Lightning's own
         logger=where,
         default_root_dir=folder,
         enable_model_summary=False,

@@ -1,0 +1,58 @@
+"""What a person sees of a run: the bar, and what loggers are given."""
+
+import io
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from tests.results.conftest import make_record, metrics
+from vggsuite.training.callbacks import Stopwatch
+from vggsuite.training.progress import ProgressBar, progress_bar
+from vggsuite.training.showing import row_of
+
+
+def trainer(**changes: Any) -> Any:
+    group = {"lr": 0.005}
+    told = {"num_training_batches": 10, "max_epochs": 4, "current_epoch": 0}
+    return SimpleNamespace(**told | {"optimizers": [SimpleNamespace(param_groups=[group])]} | changes)
+
+
+def test_the_bar_tells_what_is_left_and_what_it_waits_for() -> None:
+    screen = io.StringIO()
+    watch = Stopwatch()
+    watch.started = 0.0
+    bar = ProgressBar(watch, Console(file=screen, force_terminal=True, width=120))
+    bar.on_train_start(trainer(), None)  # type: ignore[arg-type]
+    watch.lap = lambda: None  # type: ignore[method-assign]
+    watch.seconds, watch.num_images, watch.seconds_waited = 10.0, 1200, 3.8
+    bar.on_train_batch_end(trainer(current_epoch=2), None, None, None, 4)  # type: ignore[arg-type]
+    (task,) = bar.progress.tasks
+    assert (task.completed, task.total) == (25, 40)
+    assert task.fields == {"epoch": "3/4", "told": "120 images/s  lr 0.005  38% waiting"}
+    bar.on_train_end(trainer(), None)  # type: ignore[arg-type]
+    assert bar.progress.finished
+    assert "120 images/s" in screen.getvalue()
+
+
+def test_a_run_that_goes_on_begins_where_it_was() -> None:
+    bar = ProgressBar(Stopwatch(), Console(file=io.StringIO()))
+    bar.on_train_start(trainer(current_epoch=3), None)  # type: ignore[arg-type]
+    bar.on_exception(trainer(), None, KeyboardInterrupt())  # type: ignore[arg-type]
+    assert bar.progress.tasks[0].completed == 30
+    assert not bar.progress.live.is_started
+
+
+def test_a_log_file_has_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    for terminal, bars in ((True, 1), (False, 0)):
+        monkeypatch.setattr("sys.stderr", SimpleNamespace(isatty=lambda terminal=terminal: terminal))
+        assert len(progress_bar(Stopwatch())) == bars
+
+
+def test_a_run_is_a_row_with_its_intervals() -> None:
+    row = row_of(make_record("table3/a", metrics=metrics(range(20))))
+    assert row["experiment"] == "table3/a"
+    assert row["S"] == "37"
+    assert (row["top1_error"], row["top1_interval low"], row["top1_interval high"]) == (10.0, 9.0, 12.0)
+    assert (row["parameters"], row["minutes"]) == (3_740_000, 1.25)
