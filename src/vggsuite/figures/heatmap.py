@@ -24,6 +24,7 @@ from vggsuite.protocol import Method, Protocol
 
 NUM_NAMED = 5  # classes in a panel's title
 INCHES = 5.0  # of a panel
+TITLE = 0.9  # above it
 
 
 def heatmap_of_file(config: EvaluateConfig, protocol: Protocol) -> list[Path]:
@@ -62,7 +63,7 @@ def draw_heatmap(
     device = torch_devices(config.trainer)[0]
     prepare(subject.net, Posteriors(protocol), device)
     subject.preprocessing.to(device)
-    figure = Figure(figsize=(INCHES * len(protocol.scales), INCHES))
+    figure = Figure(figsize=(INCHES * len(protocol.scales), INCHES + TITLE))
     for axes, side in zip(figure.subplots(1, len(protocol.scales), squeeze=False)[0], protocol.scales, strict=True):
         at_side = replace(protocol, scales=(side,))
         draw_panel(axes, subject, pixels_at(picture.image, side).to(device), at_side, config.heatmap_class)
