@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from vggsuite.files import load_arrays, write_atomically
-from vggsuite.results.parts import OfLocalisation, OfLocaliser
 from vggsuite.results.record import SCHEMA_VERSION, Record, is_of, read
+from vggsuite.results.record_types import OfLocalisation, OfLocaliser
 
 LOCALISER_FILE = "localiser.json"
 LOCALISATION_FILE = "localisation.json"

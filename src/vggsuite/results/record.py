@@ -11,8 +11,8 @@ from vggsuite.errors import UserError
 from vggsuite.files import naming_damaged, write_atomically
 from vggsuite.naming import REPEAT, run_name
 from vggsuite.protocol import Method, Protocol, default_flip
-from vggsuite.results.parts import OfAll, OfEvaluation, OfRun, OfTransfer
 from vggsuite.results.predictions import PREDICTIONS_FILE
+from vggsuite.results.record_types import OfAll, OfEvaluation, OfRun, OfTransfer
 from vggsuite.typed import typed_json
 
 SCHEMA_VERSION = 2
