@@ -1,7 +1,8 @@
 """How fluent the report page is with many runs: python benchmarks/page.py --run runs/digits/table3/a/seed_0
 
 A finished run is copied under as many seeds; the page of them is made, opened in a headless Chromium, sorted and
-filtered, and the source of a figure of all of them is opened. Milliseconds until the browser has painted the next frame.
+filtered, and the source of a figure of all of them is opened. Milliseconds until the browser has painted the next
+frame.
 """
 
 import json
