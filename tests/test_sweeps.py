@@ -230,7 +230,7 @@ def test_an_agent_runs_a_sweep(make_tree: MakeTree, tmp_path: Path) -> None:
         assert any("val/top1_error" in row for row in run.history)
         assert "val/top1_error" in run.summary
         artifacts = [artifact for artifact in stub.artifacts.values() if artifact.given["runName"] == run.name]
-        assert {artifact.given["artifactTypeName"] for artifact in artifacts} == {"record", "model"}
+        assert {artifact.given["artifactTypeName"] for artifact in artifacts} == {"record", "model", "run_table"}
         assert all(artifact.committed for artifact in artifacts)
     assert len(list(tmp_path.glob("runs/folder/*/seed_0/result.json"))) == 2
 
