@@ -15,7 +15,7 @@ from vggsuite.training.showing import row_of
 
 def trainer(**changes: Any) -> Any:
     group = {"lr": 0.005}
-    told = {"num_training_batches": 10, "max_epochs": 4, "current_epoch": 0}
+    told = {"num_training_batches": 10, "max_epochs": 4, "current_epoch": 0, "is_global_zero": True}
     return SimpleNamespace(**told | {"optimizers": [SimpleNamespace(param_groups=[group])]} | changes)
 
 
@@ -42,6 +42,14 @@ def test_a_run_that_goes_on_begins_where_it_was() -> None:
     bar.on_exception(trainer(), None, KeyboardInterrupt())  # type: ignore[arg-type]
     assert bar.progress.tasks[0].completed == 30
     assert not bar.progress.live.is_started
+
+
+def test_one_process_of_several_has_a_bar() -> None:
+    bar = ProgressBar(Stopwatch(), Console(file=io.StringIO()))
+    bar.on_train_start(trainer(is_global_zero=False), None)  # type: ignore[arg-type]
+    bar.on_train_batch_end(trainer(is_global_zero=False), None, None, None, 4)  # type: ignore[arg-type]
+    bar.on_train_end(trainer(is_global_zero=False), None)  # type: ignore[arg-type]
+    assert bar.progress.tasks == []
 
 
 def test_a_log_file_has_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:

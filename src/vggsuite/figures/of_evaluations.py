@@ -19,6 +19,7 @@ MOST_NAMED = 30  # classes whose names and counts can be read
 MISTAKES = 24  # that are drawn, unless another number is asked for
 COLUMNS = 6
 INCHES = 1.5  # of a mistake
+THUMBNAIL = (256, 256)  # pixels at most, which an SVG holds
 
 
 def require_evaluation(folder: Path, protocol: Protocol) -> Path:
@@ -89,7 +90,9 @@ def draw_mistakes(images: ImageSet, place: Path, number: int = MISTAKES) -> Figu
     blank(panels)
     for axes, index in zip(panels, surest, strict=False):
         with naming_unreadable(images.val.location(index)), images.val.open(index) as file:
-            axes.imshow(decode(file))
+            image = decode(file)
+        image.thumbnail(THUMBNAIL)
+        axes.imshow(image)
         of_label = truth.classes[truth.labels[index]]
         told = f"{truth.classes[said[index]]} {posteriors[index, said[index]]:.0%}\nis {of_label}"
         axes.set_title(f"{told}\n{Path(truth.names[index]).name}", fontsize=6)

@@ -40,6 +40,8 @@ class ProgressBar(Callback):
         self.looked = 0.0
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if not trainer.is_global_zero:  # the others share the terminal
+            return
         steps = int(trainer.num_training_batches) * (trainer.max_epochs or 0)
         self.task = self.progress.add_task("", total=steps, completed=self.done(trainer, 0), epoch="", told="")
         self.progress.start()
