@@ -59,6 +59,7 @@ def test_the_net_of_the_digits_is_that_of_their_recipe() -> None:
         (["memory=80"], "memory=80 is no size; allowed: a number and GB, GiB, MB or MiB (memory=80GB)"),
         (["headroom=1"], "headroom=1.0 is out of range; allowed: a share"),
         (["channels=0", "stack=[3]"], "channels=0 is out of range"),
+        (["model.width=1e9"], "is larger than any tensor"),
         (["num_classes=0"], "num_classes=0 is out of range"),
         (["data.crop=16"], "data.crop=16 vanishes under model.num_pools=5"),
         (["model.depth=12"], "model.depth=12 is no net of ours"),

@@ -75,6 +75,27 @@ def test_an_image_is_a_file_or_a_test_image(run: Path, tmp_path: Path) -> None:
     assert "dog_5.png" in texts(draw(run, "views", "image=dog_5", "number=2")[1])
 
 
+def test_a_name_is_no_formula(run: Path, tmp_path: Path) -> None:
+    smooth_picture(90, 60).save(tmp_path / "a$x^{$.png")
+    assert "a$x^{$.png" in texts(draw(run, "views", f"image='{tmp_path}/a$x^{{$.png'", "number=1")[1])
+
+
+def test_a_class_is_chosen_for_a_heat_map(run: Path) -> None:
+    assert "scores of owl" in texts(draw(run, "heatmap", "heatmap_class=owl")[1])
+
+
+def test_what_ranks_say_is_a_mistake_is_one(run: Path) -> None:
+    """A tie in the rounded posteriors, too."""
+    (file,) = run.glob("evaluations/*/posteriors.npz")
+    with np.load(file) as content:
+        arrays = dict(content)
+    before = file.read_bytes()
+    np.savez(file, **arrays | {"ranks": np.ones_like(arrays["ranks"])})
+    told = texts(draw(run, "mistakes")[1])
+    file.write_bytes(before)
+    assert "the surest of 6 mistakes among 6 images" in told
+
+
 def test_mistakes_are_those_of_the_evaluation(run: Path) -> None:
     (file,) = run.glob("evaluations/*/confusion.csv")
     counts = np.array([line.split(",")[1:] for line in file.read_text().splitlines()[1:]], int)
@@ -87,12 +108,13 @@ def test_mistakes_are_those_of_the_evaluation(run: Path) -> None:
     [
         (["figure=drawings"], "figure cannot be set to that: Invalid value 'drawings', expected one of"),
         (["figure=filters", "number=3"], "number=3 changes nothing with figure=filters; allowed with feature_maps,"),
-        (["figure=views", "number=0"], "number=0 is out of range; allowed: 1 to 100"),
+        (["figure=views", "number=0"], "number=0 is out of range; allowed: 1 to 32"),
         (["figure=views", "image=9"], "image=9 is neither a file nor a test image of data=folder; allowed: a file"),
         (["figure=views", "image=fox"], "image=fox is neither"),
         (["figure=confusion", "scales=[40]"], "make it first with: python src/evaluate.py run="),
         (["figure=heatmap", "protocol=ten_crop"], "type protocol=dense"),
-        (["figure=heatmap", "heatmap_class=fox"], "heatmap_class=fox"),
+        (["figure=heatmap", "heatmap_class=fox"], "heatmap_class=fox is none of the 3 classes; allowed: cat"),
+        (["figure=views", "heatmap_class=cat"], "type figure=heatmap"),
         (["figure=filters", "output=/dev/null/filters"], "cannot be written"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -120,6 +120,8 @@ def test_a_table_is_sorted_by_what_its_cells_mean(page: Page) -> None:
     page.locator(TABLE_3).first.get_by_role("button", name="time", exact=True).click()
     assert column(page, TABLE_3, "time")[:3] == ["6 min 00 s", "8 min 00 s", "9 min 00 s"]
     assert column(page, TABLE_3, "time")[8] == "1 h 40 min"
+    page.locator("#runs-table").get_by_role("button", name="S", exact=True).click()
+    assert column(page, "#runs-table", "S") == ["[37;73]"] + ["37"] * 7 + ["55"] * 2
 
 
 def test_rows_are_filtered(page: Page) -> None:

@@ -67,7 +67,7 @@ def test_a_chart_is_drawn_as_it_says() -> None:
 
 def test_curves_are_of_epochs_from_one(tmp_path: Path) -> None:
     (tmp_path / "metrics.csv").write_text(
-        "epoch,step,train/loss,val/top1_error\n0,9,,\n0,9,2.5,\n0,9,,90\n1,19,,80.5\n"
+        "epoch,step,train/loss,val/top1_error\n0,9,,\n0,9,2.5,\n0,9,,90\n1,19,,80.5\n2,29,nan,inf\n"
     )
     curves = curves_of(tmp_path)
     assert curves["val/top1_error"] == [(1, 90.0), (2, 80.5)]
@@ -93,6 +93,24 @@ def test_the_page_holds_all_and_asks_for_nothing(make_run: MakeRun, tmp_path: Pa
     assert str(tmp_path) not in page  # where it was made is nobody's business
     outside = re.findall(r"""(?:src|href)=["']?(?!#|data:)([^"' >]+)""", page.partition("<script>")[0])
     assert outside == []
+
+
+def test_a_variant_has_a_page_of_its_own(tmp_path: Path) -> None:
+    words = (f"paths.runs={tmp_path / 'runs'}", f"output={tmp_path / 'tables'}", "overrides='recipe.lr=0.1'")
+    write_run(tmp_path / "runs", "table3/a")
+    assert_refused(call_command("report.py", *words), "of data=digits with +recipe.lr-0.1; train some first")
+    write_run(tmp_path / "runs", "table3/b", variant="+recipe.lr-0.1")
+    assert call_command("report.py", *words).returncode == 0
+    page = (tmp_path / "tables/report.html").read_text()
+    assert "; 1 runs, with +recipe.lr-0.1</h1>" in page
+    assert page.count('pick-run" value="digits/table3/') == 1
+
+
+def test_a_page_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    write_run(tmp_path / "runs", "table3/a")
+    (tmp_path / "file").touch()
+    result = call_command("report.py", f"paths.runs={tmp_path / 'runs'}", f"output={tmp_path / 'file'}")
+    assert_refused(result, "cannot be written to (File exists); type another folder")
 
 
 def test_a_page_of_nothing_is_refused(tmp_path: Path) -> None:

@@ -16,11 +16,12 @@ from vggsuite.anatomy.report import MIB, Section, as_text, grouped, section_of_d
 from vggsuite.checks import model_ranges, require_ranges
 from vggsuite.composing import compose_command, to_config
 from vggsuite.data.find import find_images
-from vggsuite.errors import UserError
+from vggsuite.errors import UserError, first_line
 from vggsuite.files import write_atomically
 from vggsuite.models.vgg import VGG
 from vggsuite.protocol import Precision
 
+OWN = ("model=", "model.depth=", "model.lrn=", "model.conv1x1=")  # what makes a net; other factors are of both
 PRECISIONS = (Precision.fp32, Precision.bf16)
 PAPERS_SIDE = 56  # of the map that two stacks are compared on: that of conv3 in a crop of 224
 
@@ -37,7 +38,14 @@ def describe(config: DescribeConfig, name: str, words: Sequence[str]) -> None:
         UserError: for what is out of range.
     """
     check(config)
-    sections = of_stacks(config) if config.stack else of_nets(config, name, words)
+    try:
+        sections = of_stacks(config) if config.stack else of_nets(config, name, words)
+    except RuntimeError as error:
+        if "overflow" not in str(error):
+            raise
+        raise UserError(
+            f"{' '.join(words)} is larger than any tensor ({first_line(error)}); make it smaller."
+        ) from error
     print(as_text(sections))
     if config.output:
         file = Path(config.output).expanduser()
@@ -63,6 +71,8 @@ def check(config: DescribeConfig) -> None:
             ("recipe.batch_size", "1 or more", config.recipe.batch_size >= 1),
         ],
     )
+    if config.output and not Path(config.output).expanduser().parent.is_dir():
+        raise UserError(f"output={config.output} cannot be written; type output=<file>.md in a folder that is there.")
     other = config.against
     if config.stack is not None:
         for setting, kernels in (("stack", config.stack), ("against", other)):
@@ -87,7 +97,8 @@ def is_stack(kernels: object) -> bool:
 def of_nets(config: DescribeConfig, name: str, words: Sequence[str]) -> list[Section]:
     """A net, what training it takes, and how another one differs."""
     num_classes = classes_of(config)
-    seen = f"of a {config.data.crop}x{config.data.crop} crop and {num_classes} classes"
+    factors = "".join(f", {word}" for word in words if word.startswith("model.") and not word.startswith(OWN))
+    seen = f"of a {config.data.crop}x{config.data.crop} crop and {num_classes} classes{factors}"
     image = (3, config.data.crop, config.data.crop)
     layers = layers_of(on_meta(config, num_classes), config.data.crop)
     sections = [section_of_layers(f"{name}, {seen}:", layers, image=image), of_training(config, num_classes)]
@@ -102,8 +113,7 @@ def of_nets(config: DescribeConfig, name: str, words: Sequence[str]) -> list[Sec
 
 def against(words: Sequence[str], model: str) -> list[str]:
     """What is typed for the net of another `model`: the same `words` but for the net's own."""
-    own = ("model=", "model.depth=", "model.lrn=", "model.conv1x1=", "against=", "output=")
-    return [*(word for word in words if not word.startswith(own)), f"model={model}"]
+    return [*(word for word in words if not word.startswith((*OWN, "against=", "output="))), f"model={model}"]
 
 
 def classes_of(config: DescribeConfig) -> int:

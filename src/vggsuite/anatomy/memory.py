@@ -16,7 +16,6 @@ from vggsuite.config import RecipeConfig
 from vggsuite.errors import UserError
 from vggsuite.protocol import Precision
 
-MOST = 2**16  # images in a batch that are tried
 UNITS = {"MB": 10**6, "GB": 10**9, "MIB": 2**20, "GIB": 2**30}
 
 
@@ -58,7 +57,10 @@ class Step:
 
     def largest_batch(self, memory: float, precision: Precision) -> int:
         """The most images of which a step fits into `memory` bytes; 0 where not even one does."""
-        return bisect_right(range(1, MOST + 1), memory, key=partial(self.peak, precision=precision))
+        peak, too_many = partial(self.peak, precision=precision), 1
+        while peak(too_many) <= memory:
+            too_many *= 2
+        return bisect_right(range(1, too_many), memory, lo=too_many // 2, key=peak) if too_many > 1 else 0
 
 
 def parse_memory(text: str) -> int:

@@ -37,6 +37,7 @@ from vggsuite.results.record import (
     write_evaluation,
 )
 
+CONFUSION_FILE = "confusion.csv"
 SHARDS = "shards"  # the folder of what an unfinished evaluation has so far
 
 
@@ -225,7 +226,7 @@ def save(record: Evaluation, posteriors: Tensor, truth: Truth, folder: Path) -> 
     write_csv(folder / "per_class.csv", ["class", *columns], zip(truth.classes, *columns.values(), strict=True))
     counts = confusion_matrix(posteriors, labels).tolist()
     rows = ([name, *row] for name, row in zip(truth.classes, counts, strict=True))
-    write_csv(folder / "confusion.csv", ["class", *truth.classes], rows)
+    write_csv(folder / CONFUSION_FILE, ["class", *truth.classes], rows)
     shutil.rmtree(folder / SHARDS, ignore_errors=True)
     write_evaluation(record, folder)
 

@@ -54,6 +54,8 @@ def settle(cfg: DictConfig, typed: Sequence[str], schema: type[Config]) -> Confi
     elif OmegaConf.is_missing(cfg.model, "depth"):
         raise UserError(f"weights={cfg.weights} says nothing of the net they are of; type model=vgg_d, or another net.")
     config = to_config(cfg, schema)
+    if schema is EvaluateConfig and config.heatmap_class and not config.heatmap:
+        raise UserError(f"heatmap_class={config.heatmap_class} is for a heat map; type heatmap=<an image> too.")
     check(config)
     return config
 
@@ -117,8 +119,6 @@ def check(config: EvaluateConfig) -> None:
     for name in ("run", "weights", "heatmap", "data.root"):
         if attrgetter(name)(config) == "":
             raise UserError(f"{name}= is empty; type {name}=<a path>, or leave it out.")
-    if config.heatmap_class and not config.heatmap:
-        raise UserError(f"heatmap_class={config.heatmap_class} is for a heat map; type heatmap=<an image> too.")
     if config.protocol not in (Method.dense, Method.both):
         for name, default in (("average", Average.scores), ("ceil_mode", False)):
             if getattr(config, name) != default:

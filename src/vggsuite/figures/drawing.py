@@ -16,7 +16,7 @@ from vggsuite.naming import slug
 from vggsuite.results.record import read_record
 
 NUMBERS = {Kind.feature_maps: 8, Kind.mistakes: of_evaluations.MISTAKES, Kind.views: 8}  # where none is asked for
-MOST = 100
+MOST = {Kind.feature_maps: 32, Kind.mistakes: 100, Kind.views: 32}
 OF_IMAGE = (Kind.feature_maps, Kind.views, Kind.heatmap)
 OF_RUN = (Kind.confusion, Kind.mistakes, Kind.learning_rate, Kind.views)  # which published weights have not
 
@@ -42,8 +42,10 @@ def check(config: DrawConfig) -> None:
         raise UserError(
             f"number={config.number} changes nothing with figure={config.figure}; allowed with {', '.join(NUMBERS)}."
         )
-    if config.number is not None and not 1 <= config.number <= MOST:
-        raise UserError(f"number={config.number} is out of range; allowed: 1 to {MOST}.")
+    if config.number is not None and not 1 <= config.number <= MOST[config.figure]:
+        raise UserError(f"number={config.number} is out of range; allowed: 1 to {MOST[config.figure]}.")
+    if config.heatmap_class and config.figure != Kind.heatmap:
+        raise UserError(f"heatmap_class={config.heatmap_class} is for a heat map; type figure=heatmap.")
     if config.run is None and config.figure in OF_RUN:
         raise UserError(f"figure={config.figure} is of a run; type run=<folder of a finished run> instead of weights.")
 

@@ -1,18 +1,19 @@
 """Figures of what a net said of test images: the confusion matrix, and the most confident mistakes."""
 
+import csv
 from pathlib import Path
 
 import numpy as np
-import torch
 from matplotlib.figure import Figure
 
 from vggsuite.data.images import decode, naming_unreadable
 from vggsuite.data.layouts import ImageSet
 from vggsuite.errors import UserError
-from vggsuite.evaluation.metrics import confusion_matrix
+from vggsuite.evaluation.run import CONFUSION_FILE
 from vggsuite.figures.of_images import blank
+from vggsuite.files import naming_damaged
 from vggsuite.protocol import Protocol
-from vggsuite.results.predictions import PREDICTIONS_FILE, load_posteriors, load_truth
+from vggsuite.results.predictions import PREDICTIONS_FILE, REMEDY, load_posteriors, load_ranks, load_truth
 from vggsuite.results.record import evaluation_folder, read_evaluation
 
 MOST_NAMED = 30  # classes whose names and counts can be read
@@ -41,9 +42,8 @@ def require_evaluation(folder: Path, protocol: Protocol) -> Path:
 def draw_confusion(place: Path) -> Figure:
     """The confusion matrix of the evaluation in `place`: of the images of each class, a row, the share that was taken
     for each class, a column."""
-    truth = load_truth(place)
+    truth, matrix = load_truth(place), load_confusion(place)
     count = len(truth.classes)
-    matrix = confusion_matrix(torch.from_numpy(load_posteriors(place)), torch.from_numpy(truth.labels)).numpy()
     shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     named = count <= MOST_NAMED
     side = 2 + 0.32 * count if named else 8.0
@@ -66,6 +66,21 @@ def draw_confusion(place: Path) -> Figure:
     return figure
 
 
+def load_confusion(place: Path) -> np.ndarray:
+    """The confusion matrix of the evaluation in `place`, int [classes, classes].
+
+    Raises:
+        UserError: where it is missing or damaged.
+    """
+    file = place / CONFUSION_FILE
+    with naming_damaged(file, REMEDY), file.open(newline="", encoding="utf-8") as stream:
+        _, *rows = csv.reader(stream)
+        matrix = np.array([row[1:] for row in rows], int)
+        if matrix.ndim != 2 or len(set(matrix.shape)) != 1:
+            raise ValueError(f"it is of shape {matrix.shape}")
+        return matrix
+
+
 def draw_mistakes(images: ImageSet, place: Path, number: int = MISTAKES) -> Figure:
     """The images that the evaluation in `place` was wrong about and surest of, as a contact sheet.
 
@@ -78,10 +93,11 @@ def draw_mistakes(images: ImageSet, place: Path, number: int = MISTAKES) -> Figu
         UserError: where there was no mistake.
     """
     truth, posteriors = load_truth(place), load_posteriors(place)
-    said = posteriors.argmax(1)
-    wrong = np.flatnonzero(said != truth.labels)
+    wrong = np.flatnonzero(load_ranks(place))  # what was saved of posteriors is rounded, and may be a tie
     if not len(wrong):
-        raise UserError(f"{place} has no mistakes to draw: all {len(said)} images are right; name another run.")
+        raise UserError(f"{place} has no mistakes to draw: all {len(posteriors)} images are right; name another run.")
+    posteriors[wrong, truth.labels[wrong]] = -1
+    said = posteriors.argmax(1)
     surest = wrong[np.argsort(-posteriors[wrong, said[wrong]], kind="stable")][:number]
     columns = min(COLUMNS, len(surest))
     rows = -(-len(surest) // columns)
@@ -96,5 +112,7 @@ def draw_mistakes(images: ImageSet, place: Path, number: int = MISTAKES) -> Figu
         of_label = truth.classes[truth.labels[index]]
         told = f"{truth.classes[said[index]]} {posteriors[index, said[index]]:.0%}\nis {of_label}"
         axes.set_title(f"{told}\n{Path(truth.names[index]).name}", fontsize=6)
-    figure.suptitle(f"{read_evaluation(place).name}: the surest of {len(wrong)} mistakes among {len(said)} images")
+    figure.suptitle(
+        f"{read_evaluation(place).name}: the surest of {len(wrong)} mistakes among {len(posteriors)} images"
+    )
     return figure

@@ -1,6 +1,7 @@
 """Figures of a run: its first layer, and how its error and its learning rate went."""
 
 import csv
+from math import inf, isfinite
 from pathlib import Path
 
 import torch
@@ -57,7 +58,7 @@ def draw_learning_rate(folder: Path, name: str) -> Figure:
     figure = Figure(figsize=(6, 4.5))
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[2, 1])
     above.plot(*zip(*errors, strict=True), marker="o", markersize=3)
-    best = min(errors, key=lambda each: each[1])
+    best = min(errors, key=lambda each: each[1] if isfinite(each[1]) else inf)
     above.plot(*best, marker="o", markersize=8, fillstyle="none", color="C1", linestyle="none")
     above.annotate(f"best: {best[1]:.2f}", best, xytext=(6, 8), textcoords="offset points", color="C1")
     above.set(ylabel="held-out top-1 error, %")

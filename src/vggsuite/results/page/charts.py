@@ -32,8 +32,8 @@ MARGIN = 0.5  # points beside the errors of an axis
 PADDED = {"zero": False, "padding": 24}
 POINT = {"type": "point", "filled": True, "size": 70, "opacity": 1, "tooltip": {"content": "data"}}
 WHISKERS = (
-    "Whiskers: the 95% interval over the images of one run, or a standard deviation over runs of several seeds on each "
-    "side. The axes begin where the errors do."
+    "Whiskers: the interval over the images of one run, as in the table, or a standard deviation over runs of several "
+    "seeds on each side. The axes begin where the errors do."
 )
 
 

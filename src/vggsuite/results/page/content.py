@@ -4,6 +4,7 @@ import csv
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ class Content:
         lead: what data set that is.
         tables: those that have figures of ours.
         charts: in the order in which they are shown.
-        runs: the cells of the table of all runs, under `RUN_HEADINGS`, by name.
+        runs: the cells of the table of runs, under `RUN_HEADINGS`, by name: of all, or of those of one variant.
         curves: of each run, by metric, its values as [epoch, value].
         sources: what is behind figures, by name.
     """
@@ -59,11 +60,12 @@ def gather(config: TableSettings) -> Content:
     shown = [report for number in KNOWN_TABLES if (report := make_report(number, config)).sources]
     collection = collect(folder, data=name, variant=config.variant)
     records = find_records(folder / name)
-    runs = [Source(record.name, place, record) for place, record in records.items()]
+    chosen = {place: record for place, record in records.items() if config.variant in ("", record.variant)}
+    runs = [Source(record.name, place, record) for place, record in chosen.items()]
     sources = {source.name: source for source in [*(source for report in shown for source in report.sources), *runs]}
     return Content(
         data=name,
-        lead=lead(name, collection, len(records)),
+        lead=lead(name, collection, len(runs)),
         tables=shown,
         charts=charts_of(collection),
         runs={run.name: run_cells(run) for run in runs},
@@ -128,15 +130,16 @@ def or_dash(value: Any, style: str) -> str:
 
 
 def curves_of(folder: Path) -> dict[str, list[tuple[float, float]]]:
-    """The learning curves of the run in `folder`: of each metric the values at the ends of epochs, from 1."""
+    """The learning curves of the run in `folder`: of each metric the values at the ends of epochs, from 1, that are
+    numbers."""
     file = folder / METRICS_FILE
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in CURVES}
     if file.is_file():
         with naming_damaged(file, "repeat the run with rerun=true"), file.open(newline="", encoding="utf-8") as stream:
             for row in csv.DictReader(stream):
                 for name in CURVES:
-                    if value := row.get(name):
-                        found[name].append((int(row["epoch"]) + 1, round(float(value), 5)))
+                    if isfinite(value := float(row.get(name) or "nan")):
+                        found[name].append((int(row["epoch"]) + 1, round(value, 5)))
     return found
 
 

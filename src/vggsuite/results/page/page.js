@@ -6,18 +6,12 @@ const content = JSON.parse(document.getElementById("content").textContent);
 
 const UNITS = { h: 3600, min: 60, s: 1 };
 
-// What a cell is sorted by: seconds of a duration, else the number that it begins with, else its text.
+// What a cell is sorted by: the seconds of a duration, or the number that it begins with; NaN for a date, a commit, a name.
 function sortKey(text) {
   const parts = [...text.matchAll(/(\d+) (h|min|s)\b/g)];
   if (parts.length) return parts.reduce((sum, [, count, unit]) => sum + count * UNITS[unit], 0);
-  const number = parseFloat(text.replace(/^\[/, "").replaceAll(",", ""));
-  return Number.isNaN(number) ? text : number;
-}
-
-function compare(first, second) {
-  if (typeof first === "number" && typeof second === "number") return first - second;
-  if (typeof first !== typeof second) return typeof first === "number" ? -1 : 1;
-  return first.localeCompare(second, "en", { numeric: true });
+  const number = text.match(/^\[?([-+]?\d[\d,]*(?:\.\d+)?)(?![\w.-])/);
+  return number ? Number(number[1].replaceAll(",", "")) : NaN;
 }
 
 function sort(heading) {
@@ -28,8 +22,12 @@ function sort(heading) {
   heading.setAttribute("aria-sort", ascending ? "ascending" : "descending");
   const rows = [...table.tBodies[0].rows].map((row) => [row, row.cells[column].textContent.trim()]);
   const [given, missing] = [rows.filter(([, text]) => text !== "-"), rows.filter(([, text]) => text === "-")];
-  const keyed = given.map(([row, text]) => [row, sortKey(text)]);
-  keyed.sort(([, first], [, second]) => (ascending ? 1 : -1) * compare(first, second));
+  const keyed = given.map(([row, text]) => [row, text, sortKey(text)]);
+  const numeric = keyed.every(([, , key]) => !Number.isNaN(key));
+  keyed.sort(([, text, key], [, otherText, otherKey]) => {
+    const difference = (numeric && key - otherKey) || text.localeCompare(otherText, "en", { numeric: true });
+    return ascending ? difference : -difference;
+  });
   table.tBodies[0].append(...keyed.map(([row]) => row), ...missing.map(([row]) => row));
 }
 

@@ -21,17 +21,23 @@ def make_page(config: TableSettings) -> Path:
     """Write the page of `config`, and return its path.
 
     Raises:
-        UserError: where there is nothing to show.
+        UserError: where there is nothing to show, and where it cannot be written.
     """
     content = gather(config)
     if not content.sources:
         raise UserError(
-            f"paths.runs={config.paths.runs} holds no finished run of data={content.data}; train some first, as `make "
-            "demo` does, or type data=<another data set>."
+            f"paths.runs={config.paths.runs} holds no finished run of data={content.data}"
+            f"{f' with {config.variant}' if config.variant else ''}; train some first, as `make demo` does, or type "
+            "data=<another data set> or overrides=<others>."
         )
-    file = Path(config.output) / PAGE_FILE
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(file, as_html(content))
+    file, page = Path(config.output) / PAGE_FILE, as_html(content)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(file, page)
+    except OSError as error:
+        raise UserError(
+            f"output={config.output} cannot be written to ({error.strerror}); type another folder."
+        ) from error
     return file
 
 
@@ -45,6 +51,7 @@ def as_html(content: Content) -> str:
         lstrip_blocks=True,
     )
     numbers = {name: number for number, name in enumerate(content.sources)}
+    environment.policies["json.dumps_kwargs"] = {"allow_nan": False}  # no JSON, which a browser would refuse whole
     environment.globals["numbers_of"] = lambda cell: " ".join(str(numbers[name]) for name in sources_of(cell))
     return environment.get_template("page.html").render(
         content=content,
