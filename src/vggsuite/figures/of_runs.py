@@ -62,7 +62,7 @@ def draw_learning_rate(folder: Path, name: str) -> Figure:
     above.plot(*best, marker="o", markersize=8, fillstyle="none", color="C1", linestyle="none")
     above.annotate(f"best: {best[1]:.2f}", best, xytext=(6, 8), textcoords="offset points", color="C1")
     above.set(ylabel="held-out top-1 error, %")
-    below.step(*zip(*rates, strict=True), where="post", color="C2")
+    below.step(*zip(*rates, strict=True), where="pre", color="C2")
     below.set(yscale="log", xlabel="epoch", ylabel="learning rate")
     for axes in (above, below):
         axes.grid(True)

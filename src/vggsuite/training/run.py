@@ -202,7 +202,16 @@ def start_afresh(config: TrainConfig, classes: Sequence[str], folder: Path, reco
     for evaluation in (folder / EVALUATIONS).glob("*"):
         with exclusive(evaluation):  # unless a process is at it
             shutil.rmtree(evaluation)
-    for subfolder in (CHECKPOINT.parent, EVALUATIONS, "localisations", "pictures", "tensorboard", REPEAT):
+    for subfolder in (
+        CHECKPOINT.parent,
+        EVALUATIONS,
+        "localisations",
+        "pictures",
+        "figures",
+        "heatmaps",
+        "tensorboard",
+        REPEAT,
+    ):
         shutil.rmtree(folder / subfolder, ignore_errors=True)
     save_config(config, classes, folder)
 
