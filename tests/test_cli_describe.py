@@ -11,7 +11,7 @@ pytestmark = pytest.mark.slow
 
 def test_net_d_is_described_in_the_terminal_and_in_markdown(tmp_path: Path) -> None:
     file = tmp_path / "d.md"
-    result = call_command("describe.py", "model=vgg_d", "memory=80GB", "recipe.batch_size=64", f"output={file}")
+    result = call_command("describe.py", "model=vgg_d", "memory=3GB", "recipe.batch_size=2", f"output={file}")
     assert (result.returncode, result.stderr) == (0, "")
     first, *_ = result.stdout.splitlines()
     assert first == "vgg_d, of a 224x224 crop and 1000 classes:"
@@ -19,7 +19,7 @@ def test_net_d_is_described_in_the_terminal_and_in_markdown(tmp_path: Path) -> N
     assert total == ["total", "15,237,608", "58.13", "138,357,544", "15,470,264,320"]
     assert "| conv1_1 | 3x3 conv " in file.read_text()
     (largest,) = (line.split("|") for line in file.read_text().splitlines() if line.startswith("| fp32"))
-    assert int(largest[-2].replace(",", "")) > 64  # of which the paper's four cards had 6 GB each
+    assert 2 < int(largest[-2]) < 64
 
 
 def test_two_nets_differ_where_the_paper_says(tmp_path: Path) -> None:
