@@ -216,8 +216,9 @@ def try_out(scenario: Scenario, rounds: int, work: Path, draws: random.Random, b
     for number in range(rounds):
         whole = shutil.copytree(origin, work / "undisturbed")
         seconds = run(scenario.words, whole)  # each time: what else the machine does changes
-        expected = expected or evidence(whole)
-        if differs := difference(expected, evidence(whole)):
+        found = evidence(whole)
+        expected = expected or found
+        if differs := difference(expected, found):
             raise RuntimeError(f"{scenario.name} differs from itself, undisturbed in {whole}: {differs}")
         shutil.rmtree(whole)
         home = shutil.copytree(origin, work / f"round_{number}")

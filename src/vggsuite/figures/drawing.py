@@ -17,7 +17,6 @@ from vggsuite.results.record import read_record
 
 NUMBERS = {Kind.feature_maps: 8, Kind.mistakes: of_evaluations.MISTAKES, Kind.views: 8}  # where none is asked for
 MOST = {Kind.feature_maps: 32, Kind.mistakes: 100, Kind.views: 32}
-OF_IMAGE = (Kind.feature_maps, Kind.views, Kind.heatmap)
 OF_RUN = (Kind.confusion, Kind.mistakes, Kind.learning_rate, Kind.views)  # which published weights have not
 
 

@@ -1,6 +1,5 @@
 """Figures of a run: its first layer, and how its error and its learning rate went."""
 
-import csv
 from math import inf, isfinite
 from pathlib import Path
 
@@ -9,9 +8,8 @@ from matplotlib.figure import Figure
 
 from vggsuite.errors import UserError
 from vggsuite.figures.of_images import blank
-from vggsuite.files import naming_damaged
 from vggsuite.models.vgg import VGG
-from vggsuite.results.run_folder import METRICS_FILE
+from vggsuite.results.run_folder import METRICS_FILE, logged
 
 COLUMNS = 16
 INCHES = 0.55  # of a filter
@@ -68,10 +66,3 @@ def draw_learning_rate(folder: Path, name: str) -> Figure:
         axes.grid(True)
     figure.suptitle(f"{name}: the learning rate falls when the held-out error no longer does")
     return figure
-
-
-def logged(folder: Path, name: str) -> list[tuple[int, float]]:
-    """What the run in `folder` logged under `name` at the end of each epoch, as (epoch from 1, value)."""
-    file = folder / METRICS_FILE
-    with naming_damaged(file, "repeat the run with rerun=true"), file.open(newline="", encoding="utf-8") as stream:
-        return [(int(row["epoch"]) + 1, float(row[name])) for row in csv.DictReader(stream) if row.get(name)]

@@ -11,16 +11,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import Image
-from torch import Tensor
 
 from vggsuite.data.images import decode, naming_unreadable, read_image
-from vggsuite.data.pictures import by_pillow
-from vggsuite.data.views import whole_view
 from vggsuite.devices import check_devices, torch_devices
 from vggsuite.errors import UserError
 from vggsuite.evaluation.dense import dense_posteriors
 from vggsuite.evaluation.inference import predict, prepare
 from vggsuite.evaluation.run import Subject
+from vggsuite.figures.of_images import pixels_at
 from vggsuite.localisation.answers import best_box, merged_boxes
 from vggsuite.localisation.candidates import Candidates, OfClasses, PlacesBoxes, PlacesPosteriors, candidates_of, joined
 from vggsuite.localisation.config import BoxProtocol, ShowConfig
@@ -190,7 +188,7 @@ def best_class(classifier: Subject, picture: Picture, config: ShowConfig) -> tup
     side = test_scales(config)[0]
     device = torch_devices(config.trainer)[0]
     classifier.net.to(device).eval()
-    images = classifier.preprocessing.to(device)(pixels_at(side, picture).to(device))
+    images = classifier.preprocessing.to(device)(pixels_at(picture.image, side).to(device))
     posterior, best = dense_posteriors(classifier.net, images)[0].max(dim=0)
     return int(best), float(posterior)
 
@@ -210,11 +208,6 @@ def computed_of(forward: OfClasses, subject: Subject, picture: Picture, config: 
     """What `forward` computes of a picture."""
     device = torch_devices(config.trainer)[0]
     prepare(subject.net, forward, device)
-    pixels = pixels_at(forward.side, picture).to(device)
+    pixels = pixels_at(picture.image, forward.side).to(device)
     found = predict(subject.net, subject.preprocessing.to(device), forward, pixels, torch.zeros(1, dtype=torch.int64))
     return found[0].cpu().numpy()
-
-
-def pixels_at(side: int, picture: Picture) -> Tensor:
-    """A picture at smallest side `side`: uint8 [1, 3, H, W]."""
-    return torch.tensor(by_pillow(picture.image, whole_view(*picture.image.size, side)))[None].permute(0, 3, 1, 2)

@@ -1,5 +1,6 @@
 """What a run's folder holds, and whether a run of these settings has finished in it."""
 
+import csv
 import io
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,6 +42,17 @@ def require_finished(
                 f"{setting}={folder} holds no finished run, for want of {file}; name another, or make it first with: "
                 f"{command}"
             )
+
+
+def logged(folder: Path, name: str) -> list[tuple[int, float]]:
+    """What the run in `folder` logged under `name` at the ends of epochs, as (epoch from 1, value).
+
+    Raises:
+        UserError: where its metrics are missing or damaged.
+    """
+    file = folder / METRICS_FILE
+    with naming_damaged(file, "repeat the run with rerun=true"), file.open(newline="", encoding="utf-8") as stream:
+        return [(int(row["epoch"]) + 1, float(row[name])) for row in csv.DictReader(stream) if row.get(name)]
 
 
 def weights_of(name: str, folder: Path, started: str) -> dict[str, str]:

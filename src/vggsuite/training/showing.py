@@ -75,6 +75,6 @@ class FirstViews(Callback):
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        if trainer.global_step == 0 and batch_idx == 0 and is_first_process():
+        if trainer.global_step == 0 and batch_idx == 0 and is_first_process() and shown_by(trainer.loggers):
             grid = make_grid(batch[0][:MOST_VIEWS].cpu(), padding=1)
             log_pictures(trainer.loggers, {"train/views": grid.permute(1, 2, 0).numpy()}, step=0)

@@ -1,6 +1,5 @@
 """What the page shows, gathered from run folders: plain tables, figures and texts."""
 
-import csv
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -9,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from vggsuite.config import TableSettings
-from vggsuite.files import naming_damaged
 from vggsuite.results import tables
 from vggsuite.results.collection import TRAINED, Collection, collect
 from vggsuite.results.page.charts import Chart, comparisons, cost_charts, depth_chart, points_of
@@ -17,7 +15,7 @@ from vggsuite.results.printing import KNOWN_TABLES, make_report
 from vggsuite.results.record import Record, find_records
 from vggsuite.results.rendering import DASH, Figure, Report, Source, duration
 from vggsuite.results.report import DESCRIPTIONS
-from vggsuite.results.run_folder import CONFIG_FILE, METRICS_FILE
+from vggsuite.results.run_folder import CONFIG_FILE, METRICS_FILE, logged
 from vggsuite.results.tables import scale_text
 
 CURVES = ("val/top1_error", "val/top5_error", "val/loss", "train/loss")
@@ -132,15 +130,11 @@ def or_dash(value: Any, style: str) -> str:
 def curves_of(folder: Path) -> dict[str, list[tuple[float, float]]]:
     """The learning curves of the run in `folder`: of each metric the values at the ends of epochs, from 1, that are
     numbers."""
-    file = folder / METRICS_FILE
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in CURVES}
-    if file.is_file():
-        with naming_damaged(file, "repeat the run with rerun=true"), file.open(newline="", encoding="utf-8") as stream:
-            for row in csv.DictReader(stream):
-                for name in CURVES:
-                    if isfinite(value := float(row.get(name) or "nan")):
-                        found[name].append((int(row["epoch"]) + 1, round(value, 5)))
-    return found
+    if not (folder / METRICS_FILE).is_file():
+        return {name: [] for name in CURVES}
+    return {
+        name: [(epoch, round(value, 5)) for epoch, value in logged(folder, name) if isfinite(value)] for name in CURVES
+    }
 
 
 def told(source: Source) -> dict[str, Any]:
