@@ -55,7 +55,7 @@ def test_net_d_is_the_table_of_every_lecture() -> None:
         assert layer.parameters == weights + (channels if weights else 0)  # with the biases
     assert layers[0].numbers == 3_211_264  # 3.2M
     assert sum(layer.parameters for layer in layers) == 138_357_544  # 138M
-    by_name = {layer.name: layer.reach for layer in layers}
+    by_name = {layer.name: layer.receptive_field for layer in layers}
     assert by_name["pool5"] == (212, 32)
     assert by_name["fc6"] == (404, None)  # 212, and six strides of 32
 
@@ -95,17 +95,17 @@ def test_a_place_sees_its_receptive_field(count: int) -> None:
     (*_, last) = layers_of(deepcopy(net).to("meta"), side)
     for parameter in net.double().parameters():
         nn.init.ones_(parameter)
-    place, stride = last.shape[-1] // 2, last.reach.stride
+    place, stride = last.shape[-1] // 2, last.receptive_field.stride
     assert stride is not None
     images = torch.ones(1 + side, 3, side, side, dtype=torch.float64)
     images[1 + torch.arange(side), :, place * stride + stride // 2, torch.arange(side)] += 1
     with torch.no_grad():
         seen = net(images)[:, 0, place, place]
-    assert (seen[1:] != seen[0]).sum() == last.reach.field
+    assert (seen[1:] != seen[0]).sum() == last.receptive_field.size
 
 
 def test_a_place_of_a_net_with_shortcuts_sees_what_its_longest_path_sees() -> None:
     layers = layers_of(of_torchvision("resnet18"), 224)
-    fields = {layer.name: layer.reach for layer in layers}
+    fields = {layer.name: layer.receptive_field for layer in layers}
     assert fields["layer1.1.conv2"] == (43, 4)
     assert fields["layer4.1.conv2"] == (435, 32)  # as Araujo, Norris and Sim, "Computing Receptive Fields" (2019)

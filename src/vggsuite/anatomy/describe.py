@@ -175,7 +175,7 @@ def of_stacks(config: DescribeConfig) -> list[Section]:
 
 def of_stack(kernels: Sequence[int], layers: Sequence[Layer], channels: int) -> str:
     """What a stack sees and has, in a sentence."""
-    weights, field = sum(layer.parameters for layer in layers) / channels**2, layers[-1].reach.field
+    weights, size = sum(layer.parameters for layer in layers) / channels**2, layers[-1].receptive_field.size
     return (
-        f"{list(kernels)} sees {field}x{field} pixels, with {weights:g} C^2 weights and {len(layers)} rectification(s)."
+        f"{list(kernels)} sees {size}x{size} pixels, with {weights:g} C^2 weights and {len(layers)} rectification(s)."
     )

@@ -13,16 +13,15 @@ from torch.utils.flop_counter import FlopCounterMode
 from vggsuite.models.vgg import VGG
 
 
-class Reach(NamedTuple):
+class ReceptiveField(NamedTuple):
     """What one place of a map sees.
 
     Attributes:
-        field: the receptive field, the side in pixels of the square that it depends on, whether or not the image is so
-            large.
+        size: the side in pixels of the square that it depends on, whether or not the image is so large.
         stride: between the squares of two neighbours, in pixels; None where there are no places any more.
     """
 
-    field: int
+    size: int
     stride: int | None
 
 
@@ -36,7 +35,7 @@ class Layer:
         shape: of what it makes of one image, without the batch's axis.
         parameters: how many it learns.
         multiply_adds: of one image's forward pass, of convolutions and FC layers.
-        reach: of one of its places.
+        receptive_field: of one of its places.
     """
 
     name: str
@@ -44,7 +43,7 @@ class Layer:
     shape: tuple[int, ...]
     parameters: int
     multiply_adds: int
-    reach: Reach
+    receptive_field: ReceptiveField
 
     @property
     def numbers(self) -> int:
@@ -61,10 +60,10 @@ def layers_of(net: nn.Module, side: int, *, channels: int = 3) -> list[Layer]:
         side: of a square image, in pixels.
         channels: of it.
     """
-    follower = Follower(net.eval(), names_of(net))
+    tracer = LayerTracer(net.eval(), names_of(net))
     with torch.no_grad():
-        follower.run(torch.empty(1, channels, side, side, device="meta"))
-    return follower.layers
+        tracer.run(torch.empty(1, channels, side, side, device="meta"))
+    return tracer.layers
 
 
 def names_of(net: nn.Module) -> dict[nn.Module, str]:
@@ -77,7 +76,7 @@ def names_of(net: nn.Module) -> dict[nn.Module, str]:
     return names
 
 
-class Follower(fx.Interpreter):
+class LayerTracer(fx.Interpreter):
     """Runs a net operation by operation, and notes what each is.
 
     Args:
@@ -88,7 +87,7 @@ class Follower(fx.Interpreter):
     def __init__(self, net: nn.Module, names: dict[nn.Module, str]) -> None:
         super().__init__(fx.symbolic_trace(net))
         self.names = {name: names.get(module, name) for name, module in net.named_modules()}
-        self.reaches: dict[fx.Node, Reach] = {}
+        self.receptive_fields: dict[fx.Node, ReceptiveField] = {}
         self.layers: list[Layer] = []
 
     def run_node(self, n: fx.Node) -> Any:
@@ -98,27 +97,29 @@ class Follower(fx.Interpreter):
             return made
         inputs = [cast(Tensor, self.env[each]) for each in n.all_input_nodes]
         module = self.fetch_attr(str(n.target)) if n.op == "call_module" else None
-        self.reaches[n] = self.reach(n, module, inputs, made)
+        field = self.receptive_fields[n] = self.receptive_field(n, module, inputs, made)
         if kind := kind_of(n, module):
             name = self.names[str(n.target)] if module else n.name
             parameters = sum(value.numel() for value in module.parameters()) if module else 0
             multiply_adds = int(counter.get_total_flops()) // 2
-            self.layers.append(Layer(name, kind, tuple(made.shape[1:]), parameters, multiply_adds, self.reaches[n]))
+            self.layers.append(Layer(name, kind, tuple(made.shape[1:]), parameters, multiply_adds, field))
         return made
 
-    def reach(self, n: fx.Node, module: nn.Module | None, inputs: Sequence[Tensor], made: Tensor) -> Reach:
+    def receptive_field(
+        self, n: fx.Node, module: nn.Module | None, inputs: Sequence[Tensor], made: Tensor
+    ) -> ReceptiveField:
         """What a place of what `n` has made sees."""
         if n.op == "placeholder":
-            return Reach(1, 1)
-        before = [self.reaches[each] for each in n.all_input_nodes]
-        field = max(reach.field for reach in before)
+            return ReceptiveField(1, 1)
+        before = [self.receptive_fields[each] for each in n.all_input_nodes]
+        size = max(each.size for each in before)
         stride = before[0].stride
         if stride is None or inputs[0].ndim != 4:
-            return Reach(field, stride)
+            return ReceptiveField(size, stride)
         if made.ndim != 4:  # each number depends on every place
-            return Reach(field + (inputs[0].shape[-1] - 1) * stride, None)
+            return ReceptiveField(size + (inputs[0].shape[-1] - 1) * stride, None)
         kernel, step = window(module, inputs[0].shape[-1], made.shape[-1])
-        return Reach(field + (kernel - 1) * stride, stride * step)
+        return ReceptiveField(size + (kernel - 1) * stride, stride * step)
 
 
 def window(module: nn.Module | None, side: int, made: int) -> tuple[int, int]:

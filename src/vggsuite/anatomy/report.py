@@ -60,7 +60,7 @@ def section_of_layers(title: str, layers: Sequence[Layer], *, image: tuple[int, 
         [
             *(layer.name, layer.kind, shape_text(layer.shape), grouped(layer.numbers), mib(layer.numbers)),
             *(grouped(count) if count else "" for count in (layer.parameters, layer.multiply_adds)),
-            *(grouped(layer.reach.field), str(layer.reach.stride or "")),
+            *(grouped(layer.receptive_field.size), str(layer.receptive_field.stride or "")),
         ]
         for layer in layers
     ]
