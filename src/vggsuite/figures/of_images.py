@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor, nn
 
+from vggsuite.anatomy.report import shape_text
 from vggsuite.config import EvaluateConfig
 from vggsuite.data import views
 from vggsuite.data.find import find_images
@@ -68,7 +69,7 @@ def draw_feature_maps(subject: Subject, picture: Picture, side: int, number: int
     for row, (name, values) in zip(panels, maps.items(), strict=True):
         strongest = values.mean(dim=(1, 2)).topk(min(number, len(values))).indices.tolist()
         blank(row)
-        row[0].text(1, 0.5, f"{name}\n{shape_text(values)}", ha="right", va="center", transform=row[0].transAxes)
+        row[0].text(1, 0.5, f"{name}\n{shape_text(values.shape)}", ha="right", va="center", transform=row[0].transAxes)
         for axes, channel in zip(row[1:], strongest, strict=False):
             axes.imshow(values[channel], cmap="magma")
             axes.set_title(f"{channel}", fontsize=6, pad=1)
@@ -115,8 +116,3 @@ def blank(panels: "np.ndarray[tuple[int], np.dtype[np.object_]]") -> None:
     for axes in panels:
         assert isinstance(axes, Axes)
         axes.set_axis_off()
-
-
-def shape_text(values: Tensor) -> str:
-    """ "64 x 37 x 37"."""
-    return " x ".join(map(str, values.shape))
