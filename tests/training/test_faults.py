@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor
 
 from tests.conftest import TINY, MakeTree, assert_refused, run_command
@@ -26,7 +27,9 @@ from vggsuite.errors import UserError
 from vggsuite.faults import telling_faults
 from vggsuite.files import replacing
 from vggsuite.finished_run import load_checkpoint
-from vggsuite.results.record import read_record
+from vggsuite.results.record import RECORD_FILE, read_record
+from vggsuite.training import run
+from vggsuite.training.classifying import Classifying
 from vggsuite.training.finite_steps import IMAGES_FILE, MOST_IN_A_ROW
 from vggsuite.training.module import Classification
 from vggsuite.training.resuming import LAST
@@ -261,3 +264,23 @@ def test_a_run_goes_on_without_wandb_and_says_so(images: Path, tmp_path: Path, m
     assert len([*folder.glob("wandb/offline-run-*/*.wandb")]) == 1
     written = b"".join(file.read_bytes() for file in folder.rglob("*") if file.is_file())
     assert places["WANDB_API_KEY"].encode() not in written + (result.stdout + result.stderr).encode()
+
+
+def test_pictures_that_cannot_be_drawn_cost_a_finished_run_nothing_else(
+    config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Path] = []
+
+    def fail(*_: Any) -> None:
+        raise RuntimeError("no font")
+
+    monkeypatch.setattr(Classifying, "pictures", fail)
+    monkeypatch.setattr(run, "log_record", lambda where, record, file, **_: given.append(file))
+    place = {"save_dir": str(tmp_path), "name": "", "version": "tensorboard"}
+    logger = {"_target_": "lightning.pytorch.loggers.TensorBoardLogger"} | place
+    with pytest.raises(RuntimeError, match="no font"):
+        train(replace(config, logger=logger), tmp_path)
+    assert given == [tmp_path / RECORD_FILE]
+    found = EventAccumulator(str(tmp_path / "tensorboard")).Reload().Tags()
+    assert {"train/loss", "test/top1_error"} <= set(found["scalars"])
+    assert found["tensors"] == ["test/table/text_summary"]

@@ -1,16 +1,20 @@
 """What a person sees of a run: the bar, and what loggers are given."""
 
 import io
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from lightning.pytorch.loggers import TensorBoardLogger
 from rich.console import Console
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.results.conftest import make_record, metrics
 from vggsuite.training.callbacks import Stopwatch
+from vggsuite.training.loggers import loggers
 from vggsuite.training.progress import ProgressBar, progress_bar
-from vggsuite.training.showing import row_of
+from vggsuite.training.showing import log_test, row_of
 
 
 def trainer(**changes: Any) -> Any:
@@ -64,3 +68,15 @@ def test_a_run_is_a_row_with_its_intervals() -> None:
     assert row["S"] == "37"
     assert (row["top1_error"], row["top1_interval low"], row["top1_interval high"]) == (10.0, 9.0, 12.0)
     assert (row["parameters"], row["minutes"]) == (3_740_000, 1.25)
+
+
+def test_the_file_of_tensorboard_is_complete_when_a_run_ends(tmp_path: Path) -> None:
+    """Whether or not the run has pictures: the thread that writes it ends with the process, written or not."""
+    place = {"save_dir": str(tmp_path), "name": "", "version": "tensorboard"}
+    chosen = {"_target_": "lightning.pytorch.loggers.TensorBoardLogger"} | place
+    with loggers(chosen, tmp_path, {}) as where:
+        log_test(where, make_record("table3/a"), 7)
+    assert isinstance(where[-1], TensorBoardLogger)
+    assert where[-1].experiment.all_writers is None  # closed
+    found = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert [event.step for event in found.Scalars("test/top1_error")] == [7]

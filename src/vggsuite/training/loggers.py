@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.utils import instantiate
-from lightning.pytorch.loggers import Logger, WandbLogger
+from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 
 from vggsuite.cli import SWEEP
 from vggsuite.config import TrainConfig, uses_wandb
@@ -52,9 +52,9 @@ def quieten_lightning() -> None:
 def loggers(
     chosen: dict[str, Any], folder: Path, settings: dict[str, Any], *, num_steps: int = 0
 ) -> Iterator[list[Logger]]:
-    """The logger of metrics.csv, and the one that `chosen` describes (empty for none), told the run's settings. W&B's
-    run ends with the context: as failed after an error, as preempted after an interruption, so that the next run of
-    this process gets one of its own.
+    """The logger of metrics.csv, and the one that `chosen` describes (empty for none), told the run's settings. When
+    the context ends, TensorBoard's file is complete, and so is W&B's run: as failed after an error, as preempted after
+    an interruption. The next run of this process gets one of its own.
 
     Args:
         chosen: what to instantiate.
@@ -80,6 +80,8 @@ def loggers(
     finally:
         if isinstance(where[-1], WandbLogger):
             where[-1].experiment.finish(exit_code=exit_code)
+        elif isinstance(where[-1], TensorBoardLogger):  # Lightning did once training had ended, before the test
+            where[-1].experiment.close()
 
 
 def other_logger(chosen: dict[str, Any], folder: Path, settings: dict[str, Any], num_steps: int) -> Logger:

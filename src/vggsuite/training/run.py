@@ -124,11 +124,11 @@ def carry_out(run: Run, objective: Objective) -> None:
         write_record(record, folder, objective.record_file)
         for state_file in (LAST, BEFORE):
             (folder / state_file).unlink(missing_ok=True)
-        if shown_by(where):
-            log_test(where, record, fitted["num_steps"])
-            log_pictures(where, objective.pictures(run, net, record), fitted["num_steps"])
         wanted = bool(config.logger.get("log_model"))
         log_record(where, record, folder / objective.record_file, with_checkpoint=wanted)
+        if shown_by(where):
+            log_test(where, record, fitted["num_steps"])
+            log_pictures(where, objective.pictures(run, net, record), fitted["num_steps"])  # last: they may not be made
     print(f"{record.name}  {objective.summary(record)}  {folder / objective.record_file}", flush=True)
 
 

@@ -28,7 +28,6 @@ def log_pictures(where: Sequence[Logger], pictures: Mapping[str, np.ndarray], st
         for name, pixels in pictures.items():
             if isinstance(logger, TensorBoardLogger):
                 logger.experiment.add_image(name, pixels, step, dataformats="HWC")
-                logger.experiment.flush()  # after the training nothing else does
             else:
                 logger.log_image(name, [pixels], step=step)
 
