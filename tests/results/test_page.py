@@ -27,7 +27,7 @@ def test_a_tenth_of_a_point_does_not_look_large() -> None:
 
 
 def row(net: str, s: str, top1: Measured | None) -> Row:
-    ours = top1 and Ours("37", "37", top1, top1, 1, 1, 1.0, "name")
+    ours = top1 and Ours("37", "37", top1, top1, 1, 1, 1.0, ("name",))
     return Row(f"table3/{net}", {"net": net, "S": s, "Q": s}, {"top-1": 29.6, "top-5": 10.4}, ours)
 
 

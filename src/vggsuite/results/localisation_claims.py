@@ -8,7 +8,7 @@ import numpy as np
 from vggsuite.results.experiments import printed_rows
 from vggsuite.results.localisation_points import WAYS, BySeed, Localisations
 from vggsuite.results.localisation_records import load_boxes
-from vggsuite.results.rendering import DASH, Figure, Grid, compared
+from vggsuite.results.rendering import DASH, Grid, SourcedText, compared
 from vggsuite.results.statistics import Estimate, paired_over_images, paired_over_seeds
 
 ERRORS = {8: "gt_class", 9: "top5", 10: "top5"}  # by which claims compare
@@ -65,7 +65,7 @@ def grid_of_claims(number: int, found: Localisations, confidence: float) -> Grid
             [
                 claim.text,
                 DASH if paper is None else f"{paper:+.1f}",
-                Figure(f"{ours.value:+.2f}", sources) if ours else DASH,
+                SourcedText(f"{ours.value:+.2f}", sources) if ours else DASH,
                 f"[{ours.low:+.2f}, {ours.high:+.2f}]" if ours else DASH,
                 verdict,
                 ours.method if ours else DASH,

@@ -7,7 +7,7 @@ from vggsuite.results.experiments import printed_rows
 from vggsuite.results.localisation_claims import CLAIMS, grid_of_claims
 from vggsuite.results.localisation_points import TITLES, TRAINED, WAYS, Found, Localisations
 from vggsuite.results.record import skipped_remarks
-from vggsuite.results.rendering import DASH, Figure, Grid, Report, Source
+from vggsuite.results.rendering import DASH, Grid, Report, Source, SourcedText
 from vggsuite.results.report import DESCRIPTIONS, error_text
 from vggsuite.results.tables import Measured, measured, scales_text
 
@@ -82,7 +82,7 @@ def grid_of_rows(number: int, rows: Sequence[PrintedRow], found: Localisations) 
                 *first.values(),
                 *(DASH if error is None else f"{error:.1f}" for error in errors.values()),
                 "; ".join(scales_text(weights["scales"]) for weights in tests[0].record.of) if tests else DASH,
-                *(Figure(error_text(value), sources) if value else DASH for value in ours.values()),
+                *(SourcedText(error_text(value), sources) if value else DASH for value in ours.values()),
                 str(len(tests)) if tests else DASH,
             ]
         )

@@ -15,8 +15,8 @@ DASH = "-"
 SOURCE_HEADINGS = ("result", "commit", "command")
 
 
-class Figure(str):
-    """The text of a cell that is a figure of ours.
+class SourcedText(str):
+    """The text of a cell that is a figure of ours, and knows the results behind it.
 
     Args:
         text: as it is printed.
@@ -25,10 +25,10 @@ class Figure(str):
 
     sources: tuple[str, ...]
 
-    def __new__(cls, text: str, sources: Iterable[str]) -> "Figure":
-        figure = super().__new__(cls, text)
-        figure.sources = tuple(dict.fromkeys(sources))
-        return figure
+    def __new__(cls, text: str, sources: Iterable[str]) -> "SourcedText":
+        made = super().__new__(cls, text)
+        made.sources = tuple(dict.fromkeys(sources))
+        return made
 
 
 class Named(Protocol):
@@ -65,7 +65,7 @@ class Grid:
     Attributes:
         suffix: of the name of its CSV file.
         headings: of the columns.
-        cells: the rows as they are printed; a `Figure` knows where it comes from.
+        cells: the rows as they are printed; a `SourcedText` knows where it comes from.
         records: the rows, unrounded, for the CSV file.
     """
 

@@ -7,7 +7,7 @@ from vggsuite.results import claims, tables
 from vggsuite.results.claims import Finding
 from vggsuite.results.collection import Collection, Result, outdated
 from vggsuite.results.record import skipped_remarks
-from vggsuite.results.rendering import DASH, Figure, Grid, Report, Source, duration
+from vggsuite.results.rendering import DASH, Grid, Report, Source, SourcedText, duration
 from vggsuite.results.statistics import Estimate
 from vggsuite.results.tables import Measured, Ours, Row
 
@@ -37,8 +37,8 @@ def row_cells(row: Row, our_headings: Sequence[str]) -> list[str]:
     """A row as it is printed."""
     papers = [DASH if error is None else f"{error:.1f}" for error in row.paper.values()]
     cells = our_cells(row.ours) if row.ours else dict.fromkeys(our_headings, DASH)
-    sources = row.ours.names.split() if row.ours else ()
-    return [*row.printed.values(), *papers, *(Figure(cells[heading], sources) for heading in our_headings)]
+    sources = row.ours.names if row.ours else ()
+    return [*row.printed.values(), *papers, *(SourcedText(cells[heading], sources) for heading in our_headings)]
 
 
 def our_cells(ours: Ours) -> dict[str, str]:
@@ -67,7 +67,7 @@ def finding_cells(finding: Finding) -> list[str]:
     return [
         finding.claim.text,
         f"{finding.paper:+.1f}",
-        Figure(f"{ours.value:+.2f}" if ours else DASH, finding.sources),
+        SourcedText(f"{ours.value:+.2f}" if ours else DASH, finding.sources),
         f"[{ours.low:+.2f}, {ours.high:+.2f}]" if ours else DASH,
         finding.verdict,
         ours.method if ours else DASH,
@@ -170,5 +170,5 @@ def csv_row(row: Row) -> dict[str, object]:
             spread = value._asdict() if value else dict.fromkeys(Measured._fields)
             fields |= {f"our {name} {part}": number for part, number in spread.items()}
         else:
-            fields[f"our {name}"] = value
+            fields[f"our {name}"] = " ".join(value) if name == "names" and value else value
     return fields

@@ -20,7 +20,8 @@ class Measured(NamedTuple):
 
 @dataclass(frozen=True)
 class Ours:
-    """What our results say of a row; `parameters` and `seconds` (of a run) only where it is of one net."""
+    """What our results say of a row, and their `names`; `parameters` and `seconds` (of a run) only where it is of one
+    net."""
 
     s: str
     q: str
@@ -29,7 +30,7 @@ class Ours:
     num_seeds: int
     parameters: int | None
     seconds: float | None
-    names: str
+    names: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ def ours(by_seed: BySeed | None) -> Ours | None:
         num_seeds=len(results),
         parameters=runs[0].model["parameters"] if runs else None,
         seconds=mean_and_sd([run.cost["wall_seconds"] for run in runs])[0] if runs else None,
-        names=" ".join(result.name for result in results),
+        names=tuple(result.name for result in results),
     )
 
 

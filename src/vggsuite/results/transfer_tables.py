@@ -6,7 +6,7 @@ from typing import Any
 from vggsuite.config import MULTI_LABEL
 from vggsuite.results.experiments import printed_rows
 from vggsuite.results.record import Transfer, skipped_remarks
-from vggsuite.results.rendering import DASH, Figure, Grid, Report, Source, compared
+from vggsuite.results.rendering import DASH, Grid, Report, Source, SourcedText, compared
 from vggsuite.results.statistics import Estimate, mean_and_sd
 from vggsuite.results.transfer_claims import CLAIMS, compare, paper_difference, verdict
 from vggsuite.results.transfer_points import (
@@ -105,7 +105,9 @@ def paper_text(row: Mapping[str, Any], name: str) -> str:
 
 def score_cell(by_seed: Mapping[int, Found]) -> str:
     """Our figure as it is printed."""
-    return Figure(score_text([found.record for found in by_seed.values()]), [found.name for found in by_seed.values()])
+    return SourcedText(
+        score_text([found.record for found in by_seed.values()]), [found.name for found in by_seed.values()]
+    )
 
 
 def score_text(records: Sequence[Transfer]) -> str:
@@ -172,7 +174,7 @@ def grid_of_claims(number: int, transfers: Transfers, targets: Sequence[str], co
                     target,
                     text,
                     DASH if paper is None else f"{paper:+.1f}",
-                    Figure(f"{found.value:+.1f}", compared(first, second)) if found else DASH,
+                    SourcedText(f"{found.value:+.1f}", compared(first, second)) if found else DASH,
                     f"[{found.low:+.1f}, {found.high:+.1f}]" if found else DASH,
                     verdict(found),
                     found.method if found else DASH,

@@ -13,7 +13,7 @@ from vggsuite.results.collection import TRAINED, Collection, collect
 from vggsuite.results.page.charts import Chart, comparisons, cost_charts, depth_chart, points_of
 from vggsuite.results.printing import KNOWN_TABLES, make_report
 from vggsuite.results.record import Record, find_records
-from vggsuite.results.rendering import DASH, Figure, Report, Source, duration
+from vggsuite.results.rendering import DASH, Report, Source, SourcedText, duration
 from vggsuite.results.report import DESCRIPTIONS
 from vggsuite.results.run_folder import CONFIG_FILE, METRICS_FILE, logged
 from vggsuite.results.tables import scale_text
@@ -105,7 +105,7 @@ def run_cells(run: Source) -> list[str]:
     cost, metrics = record.cost, record.metrics
     memory = cost.get("peak_memory_bytes")
     return [
-        Figure(run.name, [run.name]),
+        SourcedText(run.name, [run.name]),
         f"{record.model['depth']} layers{', LRN' if record.model.get('lrn') else ''}"
         f"{', 1x1' if record.model.get('conv1x1') else ''}",
         scale_text(record.train_scale),
@@ -162,4 +162,4 @@ def config_of(folder: Path) -> str:
 
 def sources_of(cell: str) -> Iterable[str]:
     """The names of the results behind a cell."""
-    return cell.sources if isinstance(cell, Figure) else ()
+    return cell.sources if isinstance(cell, SourcedText) else ()
