@@ -2,16 +2,31 @@
 
 import json
 import re
+import xml.etree.ElementTree as ET
+from base64 import b64encode
+from collections import Counter
+from collections.abc import Iterator
+from hashlib import sha256
+from html import unescape
 from pathlib import Path
+from typing import Any
 
 import pytest
 import vl_convert
+from hydra import compose
 
-from tests.conftest import assert_refused, call_command
-from tests.results.conftest import MakeRun, write_run
-from vggsuite.results.page.charts import depth_chart, domain, front, of_depth, points_of
-from vggsuite.results.page.content import curves_of
+from tests.conftest import ROOT, assert_refused, call_command
+from tests.results.conftest import MakeEvaluation, MakeRun, write_run
+from vggsuite.composing import to_config
+from vggsuite.config import ReportConfig
+from vggsuite.naming import repeat_command
+from vggsuite.protocol import Method, Protocol
+from vggsuite.results.page.charts import comparisons, curves_spec, depth_chart, domain, front, points_of
+from vggsuite.results.page.content import curves_of, gather
+from vggsuite.results.page.places import named, without_places
 from vggsuite.results.tables import Measured, Ours, Row
+
+SVG = "{http://www.w3.org/2000/svg}"
 
 
 def test_the_front_is_of_those_that_no_other_beats() -> None:
@@ -50,19 +65,57 @@ def test_points_are_of_rows_that_are_ours_too_with_their_intervals() -> None:
     assert chart.cells[1][4] == "-"
 
 
+def groups(spec: dict[str, Any]) -> Iterator[ET.Element]:
+    """What Vega itself draws of a specification, by its groups."""
+    return ET.fromstring(vl_convert.vegalite_to_svg(spec)).iter(f"{SVG}g")
+
+
+def marks(spec: dict[str, Any]) -> dict[str, int]:
+    """How many marks of each kind are drawn, axes and legends aside."""
+    counts = Counter[str]()
+    for group in groups(spec):
+        if found := re.match(r"mark-(\w+) role-mark\b", group.get("class", "")):
+            counts[found[1]] += len(group)
+    return dict(counts)
+
+
 def test_a_chart_is_drawn_as_it_says() -> None:
-    """By Vega itself: a point and a whisker for each of ours, of the paper's points alone."""
-    rows = depth_chart(points_of([row("A", "256", Measured(10.0, None, 9.0, 12.0))]), "digits").rows
-    drawn = {
-        side: vl_convert.vegalite_to_svg(of_depth(side, [r for r in rows if r["side"] == side]))
-        for side in ("ours", "paper")
+    """A point and a whisker for each of ours, of the paper's points alone."""
+    errors = {"A": Measured(10.0, None, 9.0, 12.0), "B": Measured(8.0, 0.5), "D": Measured(7.0)}
+    chart = depth_chart(points_of([row(net, "256", error) for net, error in errors.items()]), "digits")
+    ours, paper = map(marks, chart.panels)
+    assert ours == {"symbol": 3, "rule": 2, "text": 3}
+    assert paper == {"symbol": 3, "text": 3}
+    assert "NaN" not in "".join(map(vl_convert.vegalite_to_svg, chart.panels))
+
+
+def shown(*nets: tuple[str, str]) -> dict[str, set[tuple[str, str]]]:
+    """The nets in each chart of those, told by name and S, that have results."""
+    points = points_of([row(net, s, Measured(10.0, 0.5)) for net, s in nets])
+    charts = [depth_chart(points, "digits"), *comparisons(points, "digits")]
+    return {chart.name: {(each["net"], each["S"]) for each in chart.rows} for chart in charts if chart.rows}
+
+
+def test_a_chart_of_pairs_has_both_sides_of_each() -> None:
+    many = "[256;512]"
+    assert shown(("A", "256"), ("C", "384"), ("D", "256"), ("E", many)) == {"depth": {("A", "256"), ("D", "256")}}
+    assert shown(("A-LRN", "256"), ("C", "256"), ("D", "384"), ("E", "256"), ("E", "384")) == {
+        "depth": {("C", "256"), ("E", "256")}
     }
-    marks = {
-        side: [len(re.findall(rf"mark-{mark}", svg)) for mark in ("rule", "symbol")] for side, svg in drawn.items()
+    assert shown(("C", "256"), ("D", "256")) == {"kernels": {("C", "256"), ("D", "256")}}
+    assert shown(("A", "256"), ("A-LRN", "256"), ("D", "256"), ("D", many), ("E", "384")) == {
+        "depth": {("A", "256"), ("D", "256")},
+        "lrn": {("A", "256"), ("A-LRN", "256")},
+        "jitter": {("D", "256"), ("D", many)},
     }
-    assert all(count >= 1 for count in marks["ours"])
-    assert marks["paper"][1] >= 1
-    assert "NaN" not in drawn["ours"] + drawn["paper"]
+
+
+@pytest.mark.parametrize(("epochs", "labels"), [(2, ["1", "2"]), (3, ["1", "2", "3"])])
+def test_an_epoch_has_one_label(epochs: int, labels: list[str]) -> None:
+    values = [{"run": "a", "epoch": epoch, "value": 0.5} for epoch in range(1, epochs + 1)]
+    spec = {**curves_spec(), "data": {"values": values}, "width": 1100}
+    (axis,) = (group for group in groups(spec) if group.get("aria-label", "").startswith("X-axis"))
+    assert [text.text for text in axis.iter(f"{SVG}text") if text.text] == [*labels, "epoch"]
 
 
 def test_curves_are_of_epochs_from_one(tmp_path: Path) -> None:
@@ -90,9 +143,93 @@ def test_the_page_holds_all_and_asks_for_nothing(make_run: MakeRun, tmp_path: Pa
     names = [source["name"] for source in content["sources"]]
     assert names == ["digits/table3/a/seed_0", "digits/table3/b/seed_0"]
     assert content["sources"][1]["command"] == "</script><script>alert('b')</script>"
-    assert str(tmp_path) not in page  # where it was made is nobody's business
     outside = re.findall(r"""(?:src|href)=["']?(?!#|data:)([^"' >]+)""", page.partition("<script>")[0])
     assert outside == []
+
+
+CONFIG = """data:
+  root: {root}/my images/val
+paths:
+  root: {root}/suite
+  datasets: {root}/suite/datasets
+  runs: {root}/runs
+experiment: table3/a
+"""
+
+
+def test_where_it_was_made_is_nobodys_business(
+    make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither this machine's folders are in the page, nor those of one on which a run was made."""
+    home, other = tmp_path / "home/anna", "/clüster/groups/vision"
+    monkeypatch.setenv("HOME", str(home))
+    words = [f"paths.runs={tmp_path}/runs", f"data.root={home}/faces", f"paths.datasets={ROOT}/sets", "local=/mnt/x/y"]
+    make_run("table3/a", command=repeat_command("train.py", words))
+    run = make_run("table3/b", init={"run": f"{other}/runs/digits/table3/a/seed_0"}, command=f"{other}/suite/x")
+    (run / "config.yaml").write_text(CONFIG.format(root=other))
+    result = call_command("report.py", f"paths.runs={tmp_path / 'runs'}", f"output={tmp_path}")
+    assert result.returncode == 0, result.stderr
+    page = (tmp_path / "report.html").read_text()
+    sources = json.loads(page.partition('id="content">')[2].partition("</script>")[0])["sources"]
+    told = "paths.runs={runs} data.root=~/faces paths.datasets=sets local={elsewhere}/y"
+    assert sources[0]["command"] == f"python src/train.py {told}"
+    assert sources[1]["command"] == "x"
+    assert '"run": "{runs}/digits/table3/a/seed_0"' in sources[1]["record"]
+    told = "data:\n  root: {elsewhere}/val\npaths:\n  root: .\n  datasets: datasets\n  runs: {runs}\n"
+    assert sources[1]["config"] == f"{told}experiment: table3/a\n"
+    for place in (str(tmp_path), str(ROOT), other, "ster/groups", "/mnt/x", "anna"):
+        assert place not in page
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("see /work/suite, /work/suite/runs/a and '/work/suite'", "see ., runs/a and '.'"),
+        ("/work/suite2 /work/suites/x", "{elsewhere}/suite2 {elsewhere}/x"),
+        ("file:///work/x/y [/a/b,/c/d] PATH=/e/f:/g/h", "file://{elsewhere}/y [{elsewhere}/b,{elsewhere}/d] "
+         "PATH={elsewhere}/f:{elsewhere}/h"),
+        ('{"a": "/data/my images/x.png"}\nb: /data/my images/y', '{"a": "{elsewhere}/x.png"}\nb: {elsewhere}/y'),
+        ("runs in /my runs/here/a, of /home/bob/x and /Users/bob", "runs in {runs}/a, of ~/x and ~"),
+        *[(same, same) for same in ("https://a.org/b/c", "images/s, 1/2", "runs/a ../b ./c ~/d", "</b> <br />", "/")],
+    ],
+)  # fmt: skip
+def test_no_absolute_path_is_left(text: str, told: str) -> None:
+    places = named({"root": "/work/suite/", "datasets": "/work/suite/datasets", "runs": "/my runs/here"})
+    assert without_places(text, places) == told
+
+
+def test_only_what_is_in_the_page_may_run(make_run: MakeRun, tmp_path: Path) -> None:
+    make_run("table3/a")
+    assert call_command("report.py", f"paths.runs={tmp_path / 'runs'}", f"output={tmp_path}").returncode == 0
+    page = (tmp_path / "report.html").read_text()
+    told = unescape(page.partition('Content-Security-Policy" content="')[2].partition('"')[0])
+    policy = dict(part.split(" ", 1) for part in told.split("; "))
+    assert policy.pop("default-src") == "'none'"
+    for tag, name in (("script", "script-src"), ("style", "style-src")):
+        inline = re.findall(rf"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
+        hashes = [f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'" for text in inline]
+        assert policy.pop(name).split() == hashes
+    assert policy == {"img-src": "data:", "base-uri": "'none'", "form-action": "'none'"}
+
+
+@pytest.mark.usefixtures("hydra_for_tests")
+def test_every_record_is_read_once(
+    make_run: MakeRun, make_evaluation: MakeEvaluation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run("table3/e_multi", train_scale=[37, 73])
+    make_evaluation(run, Protocol(Method.dense, (37, 55, 73), flip=False), range(10))
+    make_evaluation(tmp_path / "runs/digits/table6/dense/seed_0", None, range(4))
+    read, read_bytes = Counter[Path](), Path.read_bytes
+
+    def counting(file: Path) -> bytes:
+        read[file.relative_to(tmp_path)] += 1
+        return read_bytes(file)
+
+    config = to_config(compose("report", [f"paths.runs={tmp_path / 'runs'}"]), ReportConfig)
+    monkeypatch.setattr(Path, "read_bytes", counting)
+    assert [table.name for table in gather(config).tables] == ["table3", "table4", "table5", "table6"]
+    assert len([file for file in read if file.suffix == ".json"]) == 4
+    assert {file: count for file, count in read.items() if count > 1} == {}
 
 
 def test_a_variant_has_a_page_of_its_own(tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from vggsuite.data.scale import Scale
@@ -41,12 +42,14 @@ Results = Mapping[str, BySeed]  # by experiment
 
 @dataclass(frozen=True)
 class Collection:
-    """The results of one data set, and the finished runs there that belong to no table."""
+    """The results of one data set, the finished runs there that belong to no table, and the records of all runs there,
+    by folder."""
 
     data: str
     variant: str
     results: Results
     others: list[str]
+    records: Mapping[Path, Record] = field(default_factory=dict)
 
 
 def collect(runs: Path, *, data: str, variant: str) -> Collection:
@@ -63,11 +66,12 @@ def collect(runs: Path, *, data: str, variant: str) -> Collection:
     }
     refuse_duplicates(chosen)
     results: dict[str, dict[int, Result]] = {}
+    evaluation_in = cache(read_evaluation)  # Tables 4 and 5 share some
     for folder, record in chosen.items():
         for experiment, protocol in protocols(record).items():
             place = evaluation_folder(folder, protocol)
             if (place / EVALUATION_FILE).is_file():
-                results.setdefault(experiment, {})[record.seed] = Result(place, read_evaluation(place), record)
+                results.setdefault(experiment, {})[record.seed] = Result(place, evaluation_in(place), record)
     for row in printed_rows(6):
         experiment = experiment_of(6, row)
         for place in sorted((runs / data / f"{experiment}{variant}").glob("seed_*")):
@@ -76,7 +80,7 @@ def collect(runs: Path, *, data: str, variant: str) -> Collection:
                 results.setdefault(experiment, {})[int(seed[1])] = Result(place, read_evaluation(place))
     refuse_different_images(results, data)
     others = [record.name for folder, record in records.items() if folder not in chosen]
-    return Collection(data, variant, results, others)
+    return Collection(data, variant, results, others, records)
 
 
 def protocols(run: Record) -> dict[str, Protocol]:

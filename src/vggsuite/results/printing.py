@@ -1,6 +1,7 @@
 """Prints tables and saves them, as the commands that show them do."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from vggsuite.results import (
     transfer_points,
     transfer_tables,
 )
-from vggsuite.results.collection import collect
+from vggsuite.results.collection import Collection, collect
 from vggsuite.results.rendering import Report
 
 KNOWN_TABLES = (*report.TITLES, *localisation_points.TITLES, *transfer_points.TITLES)
@@ -45,25 +46,49 @@ def table_numbers(setting: str, asked: Any) -> list[int]:
     return numbers
 
 
+class Records:
+    """What there is for the tables of `config`, each kind of record read once, when a table asks for it."""
+
+    def __init__(self, config: TableSettings) -> None:
+        self.config = config
+        self.runs, self.data, self.variant = Path(config.paths.runs), config.data.name, config.variant
+
+    @cached_property
+    def collection(self) -> Collection:
+        """Of Tables 3 to 7, and all runs of the data set."""
+        return collect(self.runs, data=self.data, variant=self.variant)
+
+    @cached_property
+    def localisations(self) -> localisation_points.Localisations:
+        """Of Tables 8 to 10."""
+        return localisation_points.collect_localisations(self.runs, data=self.data, variant=self.variant)
+
+    @cached_property
+    def transfers(self) -> transfer_points.Transfers:
+        """Of Tables 11 and 12."""
+        return transfer_points.collect_transfers(self.runs, source=self.data, variant=self.variant)
+
+    def report(self, number: int) -> Report:
+        """Everything to print of a table.
+
+        Raises:
+            UserError: for damaged records, and for those that do not belong into one table.
+        """
+        targets, confidence = self.config.transfer_to, self.config.confidence
+        told: dict[str, Any] = {"variant": self.variant, "confidence": confidence}
+        if number in transfer_points.TITLES:
+            return transfer_tables.make_transfer_report(
+                number, self.transfers, source=self.data, targets=targets, **told
+            )
+        if number in localisation_points.TITLES:
+            return localisation_tables.make_localisation_report(number, self.localisations, data=self.data, **told)
+        return report.make_report(number, self.collection, confidence)
+
+
 def print_tables(config: TableSettings, numbers: Sequence[int]) -> None:
     """Print tables from the records that exist, and save them in `config.output`."""
+    records = Records(config)
     for number in numbers:
-        made = make_report(number, config)
+        made = records.report(number)
         print(rendering.as_text(made))
         print("saved:", *rendering.save(made, Path(config.output)), end="\n\n", flush=True)
-
-
-def make_report(number: int, config: TableSettings) -> Report:
-    """Everything to print of a table."""
-    runs, data, variant = Path(config.paths.runs), config.data.name, config.variant
-    if number in transfer_points.TITLES:
-        transfers = transfer_points.collect_transfers(runs, source=data, variant=variant)
-        return transfer_tables.make_transfer_report(
-            number, transfers, source=data, variant=variant, targets=config.transfer_to, confidence=config.confidence
-        )
-    if number in localisation_points.TITLES:
-        found = localisation_points.collect_localisations(runs, data=data, variant=variant)
-        return localisation_tables.make_localisation_report(
-            number, found, data=data, variant=variant, confidence=config.confidence
-        )
-    return report.make_report(number, collect(runs, data=data, variant=variant), config.confidence)

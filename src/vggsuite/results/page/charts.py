@@ -105,10 +105,12 @@ def sides(data: str) -> dict[str, str]:
 
 
 def depth_chart(points: Sequence[Mapping[str, Any]], data: str) -> Chart:
-    """The error against the number of weight layers, at S = 256, of nets without LRN."""
+    """The error against the number of weight layers, at S = 256, of nets without LRN; without rows where all that there
+    are have one depth."""
     nets = paper()["table_1_configs"]["nets"]
     alike = [each for each in points if each["S"] == "256" and each["net"] != "A-LRN"]
     rows = [{**each, "weight layers": nets[each["net"]]["weight_layers"]} for each in alike]
+    rows = rows if len({row["weight layers"] for row in rows}) > 1 else []
     panels = [of_depth(title, [row for row in rows if row["side"] == side]) for side, title in sides(data).items()]
     caption = f"Single-scale nets, S = 256 (or what it is on {data}). {WHISKERS}"
     return Chart("depth", "Does depth help?", caption, panels, rows)
@@ -146,10 +148,14 @@ def whiskers(rows: Sequence[Mapping[str, Any]], axis: str, errors: Spec) -> list
 
 
 def comparison(
-    name: str, title: str, caption: str, points: Iterable[Mapping[str, Any]], *, group: str, level: str, data: str
-) -> Chart:
-    """Errors of pairs: a line for each `group`, a colour for each `level`, both keys of `points`."""
-    rows = list(points)
+    name: str, title: str, caption: str, points: Iterable[Mapping[str, Any]], *,
+    group: str, level: str, special: str, data: str,
+) -> Chart:  # fmt: skip
+    """Errors of pairs: a line for each `group`, a colour for each `level`, both keys of `points`. Groups without the
+    level `special`, or with no other, answer nothing and are left out."""
+    found = list(points)
+    with_it, without = ({each[group] for each in found if (each[level] == special) == side} for side in (True, False))
+    rows = [each for each in found if each[group] in with_it & without]
     panels = [
         of_pairs(told, [row for row in rows if row["side"] == side], group, level) for side, told in sides(data).items()
     ]
@@ -184,15 +190,15 @@ def comparisons(points: Sequence[Mapping[str, Any]], data: str) -> list[Chart]:
     return [
         comparison(
             *("lrn", "Does LRN help?", "Net A, and with local response normalisation after its first layer."),
-            *(lrn,), group="S", level="LRN", data=data,
+            *(lrn,), group="S", level="LRN", special="with LRN", data=data,
         ),
         comparison(
             *("kernels", "1x1 or 3x3?", "Nets of 16 weight layers: three of C's are 1x1 where D's are 3x3."),
-            *(kernels,), group="S", level="layers", data=data,
+            *(kernels,), group="S", level="layers", special="1x1 (C)", data=data,
         ),
         comparison(
             *("jitter", "One S, or many?", "Trained at one scale, or at scales drawn from [256, 512]."),
-            *(scales,), group="net", level="training", data=data,
+            *(scales,), group="net", level="training", special="jittered", data=data,
         ),
     ]  # fmt: skip
 
@@ -270,7 +276,8 @@ def front(points: Sequence[tuple[float, float]]) -> list[bool]:
 
 def curves_spec() -> Spec:
     """The learning curves, which the page fills with the runs that are picked."""
-    x = {"field": "epoch", "type": "quantitative", "title": "epoch", "axis": {"tickMinStep": 1, "format": "d"}}
+    ticks = {"tickMinStep": 1, "labelExpr": "datum.value % 1 ? '' : datum.value"}  # Vega halves the only step of two
+    x = {"field": "epoch", "type": "quantitative", "title": "epoch", "axis": ticks}
     y = {"field": "value", "type": "quantitative", "title": None, "scale": {"zero": False}}
     colour = {"field": "run", "type": "nominal", "sort": None, "title": None}
     mark = {"type": "line", "point": True, "tooltip": {"content": "data"}}

@@ -9,10 +9,11 @@ from typing import Any
 
 from vggsuite.config import TableSettings
 from vggsuite.results import tables
-from vggsuite.results.collection import TRAINED, Collection, collect
+from vggsuite.results.collection import TRAINED, Collection
 from vggsuite.results.page.charts import Chart, comparisons, cost_charts, depth_chart, points_of
-from vggsuite.results.printing import KNOWN_TABLES, make_report
-from vggsuite.results.record import Record, find_records
+from vggsuite.results.page.places import places_of, saved_places, without_places
+from vggsuite.results.printing import KNOWN_TABLES, Records
+from vggsuite.results.record import Record
 from vggsuite.results.rendering import DASH, Report, Source, SourcedText, duration
 from vggsuite.results.report import DESCRIPTIONS
 from vggsuite.results.run_folder import CONFIG_FILE, METRICS_FILE, logged
@@ -54,13 +55,16 @@ def gather(config: TableSettings) -> Content:
     Raises:
         UserError: for damaged records and metrics.
     """
-    name, folder = config.data.name, Path(config.paths.runs)
-    shown = [report for number in KNOWN_TABLES if (report := make_report(number, config)).sources]
-    collection = collect(folder, data=name, variant=config.variant)
-    records = find_records(folder / name)
-    chosen = {place: record for place, record in records.items() if config.variant in ("", record.variant)}
-    runs = [Source(record.name, place, record) for place, record in chosen.items()]
+    name, found = config.data.name, Records(config)
+    shown = [report for number in KNOWN_TABLES if (report := found.report(number)).sources]
+    collection = found.collection
+    runs = [
+        Source(record.name, place, record)
+        for place, record in collection.records.items()
+        if config.variant in ("", record.variant)
+    ]
     sources = {source.name: source for source in [*(source for report in shown for source in report.sources), *runs]}
+    places = places_of(config.paths)
     return Content(
         data=name,
         lead=lead(name, collection, len(runs)),
@@ -68,7 +72,7 @@ def gather(config: TableSettings) -> Content:
         charts=charts_of(collection),
         runs={run.name: run_cells(run) for run in runs},
         curves={run.name: curves_of(run.folder) for run in runs},
-        sources={name: told(source) for name, source in sources.items()},
+        sources={name: told(source, places) for name, source in sources.items()},
     )
 
 
@@ -137,18 +141,23 @@ def curves_of(folder: Path) -> dict[str, list[tuple[float, float]]]:
     }
 
 
-def told(source: Source) -> dict[str, Any]:
-    """What the page says of where figures come from."""
+def told(source: Source, places: Mapping[str, str]) -> dict[str, Any]:
+    """What the page says of where figures come from, without absolute paths; `places` stand for this machine's."""
     record = source.record
     environment = record.environment
+    config = config_of(source.folder)
+    places = {**places, **saved_places(config)}
+    texts = {
+        "command": record.command,
+        "config": config,
+        "record": json.dumps(asdict(record), indent=1, ensure_ascii=False),
+    }
     return {
         "commit": source.commit,
-        "command": record.command,
         "started": environment.get("started", ""),
         "hardware": environment.get("hardware", {}),
         "versions": environment.get("versions", {}),
-        "config": config_of(source.folder),
-        "record": json.dumps(asdict(record), indent=1),
+        **{name: without_places(text, places) for name, text in texts.items()},
     }
 
 

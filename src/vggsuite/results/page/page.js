@@ -55,6 +55,9 @@ function folded(title, text) {
   return element("details", "", element("summary", title), element("pre", text));
 }
 
+const STANDS_FOR = /\{(runs|datasets|elsewhere)\}/;
+const PATHS = "Paths begin in the project's folder; {runs}, {datasets} and {elsewhere} stand for folders outside it.";
+
 function provenance(source) {
   const list = document.createElement("dl");
   const told = {
@@ -72,6 +75,7 @@ function provenance(source) {
     copy.textContent = "Copied";
   });
   const parts = [element("h3", source.name), list, element("p", "Made, and to be repeated, by:"), command, copy];
+  if (STANDS_FOR.test(source.command + source.config + source.record)) parts.push(element("p", PATHS));
   if (source.config) parts.push(folded("Config", source.config));
   parts.push(folded("Record", source.record));
   return parts;
@@ -88,8 +92,8 @@ function show(button) {
 
 // Charts ---------------------------------------------------------------------------------------------------------
 
-const dark = matchMedia("(prefers-color-scheme: dark)").matches;
-const options = { renderer: "svg", actions: false, tooltip: { theme: dark ? "dark" : "light" } };
+// The page's policy permits neither code made of text, so that expressions are interpreted, nor styles but its own.
+const options = { renderer: "svg", actions: false, ast: true, defaultStyle: false, tooltip: { disableDefaultStyle: true } };
 
 function picked() {
   return [...document.querySelectorAll(".pick-run:checked")].map((box) => box.value);

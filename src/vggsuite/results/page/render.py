@@ -1,5 +1,8 @@
 """The page as one file that needs nothing else: Vega-Lite, styles, script and figures are in it."""
 
+from base64 import b64encode
+from collections.abc import Sequence
+from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -53,15 +56,28 @@ def as_html(content: Content) -> str:
     numbers = {name: number for number, name in enumerate(content.sources)}
     environment.policies["json.dumps_kwargs"] = {"allow_nan": False}  # no JSON, which a browser would refuse whole
     environment.globals["numbers_of"] = lambda cell: " ".join(str(numbers[name]) for name in sources_of(cell))
+    library = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    style, script = ((ASSETS / file).read_text(encoding="utf-8") for file in ("page.css", "page.js"))
     return environment.get_template("page.html").render(
         content=content,
         run_headings=RUN_HEADINGS,
         metrics=CURVES,
         embedded=embedded(content),
-        library=vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"),
-        style=(ASSETS / "page.css").read_text(encoding="utf-8"),
-        script=(ASSETS / "page.js").read_text(encoding="utf-8"),
+        library=library,
+        style=style,
+        script=script,
+        policy=policy(scripts=(library, script), styles=(style,)),
     )
+
+
+def policy(*, scripts: Sequence[str], styles: Sequence[str]) -> str:
+    """The content security policy: nothing may be loaded or sent, and no script or style runs but these, by SHA-256."""
+    hashes = {
+        name: " ".join(f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'" for text in texts)
+        for name, texts in (("script-src", scripts), ("style-src", styles))
+    }
+    allowed = "".join(f"; {name} {values}" for name, values in hashes.items())
+    return f"default-src 'none'{allowed}; img-src data:; base-uri 'none'; form-action 'none'"
 
 
 def embedded(content: Content) -> dict[str, Any]:
