@@ -208,6 +208,13 @@ def test_the_logged_losses_are_the_means_of_the_steps(
     assert epochs == pytest.approx(np.reshape(losses, (5, -1)).mean(axis=1), rel=1e-5)
 
 
+def test_the_learning_rate_of_every_epoch_is_logged_to_the_last_digit(make_tree: MakeTree, tmp_path: Path) -> None:
+    train_as_a_run_does(make_tree(), tmp_path / "run", epochs=3)
+    with (tmp_path / "run/metrics.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["train/lr"]]
+    assert [(row["epoch"], row["train/lr"]) for row in rows] == [("0", "0.01"), ("1", "0.01"), ("2", "0.01")]
+
+
 @pytest.mark.parametrize("depth", [11, 13, 16, 19])
 def test_checkpointed_activations_change_no_gradient(depth: int) -> None:
     net = VGG(depth, num_classes=3, width=1 / 16, crop=32, num_pools=3, dropout=0)

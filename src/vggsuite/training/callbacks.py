@@ -123,7 +123,9 @@ class Losses(Callback):
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         pl_module.log("train/loss", finite_mean(self.losses), sync_dist=True)
-        pl_module.log("train/lr", trainer.optimizers[0].param_groups[0]["lr"])
+        rate = {"train/lr": trainer.optimizers[0].param_groups[0]["lr"], "epoch": trainer.current_epoch}
+        for logger in trainer.loggers:  # not by Lightning, which would make a float32 of it
+            logger.log_metrics(rate, step=trainer.global_step - 1)
 
 
 def finite_mean(losses: list[Tensor]) -> Tensor:
