@@ -1,5 +1,6 @@
 """A run that is stopped and goes on ends as one that was not."""
 
+import io
 import os
 import signal
 from dataclasses import replace
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from rich.console import Console
 from torch import Tensor
 
 from tests.conftest import TINY, MakeTree
@@ -17,8 +19,11 @@ from vggsuite.errors import UserError
 from vggsuite.finished_run import load_checkpoint
 from vggsuite.results.record import read_record
 from vggsuite.signals import handling
+from vggsuite.training import run
+from vggsuite.training.callbacks import Stopwatch
 from vggsuite.training.interrupting import interruptible
 from vggsuite.training.module import Classification
+from vggsuite.training.progress import ProgressBar
 from vggsuite.training.resuming import BEFORE, LAST, StateKeeper, is_whole, saved_state
 from vggsuite.training.run import train
 
@@ -180,3 +185,24 @@ def test_a_second_signal_ends_a_run_at_once(tmp_path: Path) -> None:
     with pytest.raises(SystemExit) as ended:
         keeper.note(signal.SIGTERM, None)
     assert ended.value.code == 143
+
+
+def test_the_bar_of_a_run_that_goes_on_begins_at_its_batch(
+    config: TrainConfig, stop_at: dict[int, signal.Signals], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[tuple[float, bool]] = []
+
+    class Noted(ProgressBar):
+        def on_train_start(self, *arguments: Any) -> None:
+            super().on_train_start(*arguments)
+            (task,) = self.progress.tasks
+            begun.append((task.completed, task.fields["earlier"] > 0))
+
+    def noted(stopwatch: Stopwatch) -> list[ProgressBar]:
+        return [Noted(stopwatch, Console(file=io.StringIO()))]
+
+    monkeypatch.setattr(run, "progress_bar", noted)
+    stop_at[8 + 3] = signal.SIGTERM  # of 8 pieces an epoch, of which a step takes 2
+    run_until_stopped(config, tmp_path)
+    train(config, tmp_path)
+    assert begun == [(0, False), (8 + 4, True)]

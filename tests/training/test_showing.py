@@ -19,8 +19,15 @@ from vggsuite.training.showing import log_test, row_of
 
 def trainer(**changes: Any) -> Any:
     group = {"lr": 0.005}
-    told = {"num_training_batches": 10, "max_epochs": 4, "current_epoch": 0, "is_global_zero": True}
-    return SimpleNamespace(**told | {"optimizers": [SimpleNamespace(param_groups=[group])]} | changes)
+    told: dict[str, Any] = {"num_training_batches": 10, "max_epochs": 4, "current_epoch": 0, "is_global_zero": True}
+    told |= {"optimizers": [SimpleNamespace(param_groups=[group])], "fit_loop": fit_loop(0)}
+    return SimpleNamespace(**told | changes)
+
+
+def fit_loop(batches: int) -> Any:
+    """Lightning's, after so many batches of the epoch."""
+    progress = SimpleNamespace(current=SimpleNamespace(ready=batches))
+    return SimpleNamespace(epoch_loop=SimpleNamespace(batch_progress=progress))
 
 
 def test_the_bar_tells_what_is_left_and_what_it_waits_for() -> None:
@@ -34,17 +41,21 @@ def test_the_bar_tells_what_is_left_and_what_it_waits_for() -> None:
     bar.on_train_batch_end(trainer(current_epoch=2), None, None, None, 4)  # type: ignore[arg-type]
     (task,) = bar.progress.tasks
     assert (task.completed, task.total) == (25, 40)
-    assert task.fields == {"epoch": "3/4", "told": "120 images/s  lr 0.005  38% waiting"}
+    assert task.fields == {"epoch": "3/4", "told": "120 images/s  lr 0.005  38% waiting", "earlier": 0.0}
     bar.on_train_end(trainer(), None)  # type: ignore[arg-type]
     assert bar.progress.finished
     assert "120 images/s" in screen.getvalue()
 
 
 def test_a_run_that_goes_on_begins_where_it_was() -> None:
-    bar = ProgressBar(Stopwatch(), Console(file=io.StringIO()))
-    bar.on_train_start(trainer(current_epoch=3), None)  # type: ignore[arg-type]
+    screen, watch = io.StringIO(), Stopwatch()
+    watch.seconds = 3600.0
+    bar = ProgressBar(watch, Console(file=screen, force_terminal=True, width=120))
+    bar.on_train_start(trainer(current_epoch=3, fit_loop=fit_loop(4)), None)  # type: ignore[arg-type]
     bar.on_exception(trainer(), None, KeyboardInterrupt())  # type: ignore[arg-type]
-    assert bar.progress.tasks[0].completed == 30
+    assert bar.progress.tasks[0].completed == 34
+    assert bar.progress.tasks[0].speed is None  # nothing is known of what is left
+    assert "1:00:0" in screen.getvalue()
     assert not bar.progress.live.is_started
 
 

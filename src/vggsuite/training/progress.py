@@ -2,21 +2,32 @@
 
 import sys
 import time
+from datetime import timedelta
 from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import Callback
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from vggsuite.training.callbacks import Stopwatch
 
 SECONDS = 0.5  # between two looks at the stopwatch
 
 
+class TimeGone(ProgressColumn):
+    """The time that the parts of a run have taken: the earlier ones in training alone."""
+
+    def render(self, task: Task) -> Text:
+        of_this_part = task.finished_time or task.elapsed or 0.0
+        return Text(str(timedelta(seconds=int(task.fields["earlier"] + of_this_part))), style="progress.elapsed")
+
+
 class ProgressBar(Callback):
     """One bar for the whole run: the epoch, the time that has gone and that is left, images a second, the learning
-    rate, and the share of the time that is spent waiting for images.
+    rate, and the share of the time that is spent waiting for images. What is left is judged by this part of an
+    interrupted run alone.
 
     Args:
         stopwatch: of the run.
@@ -29,7 +40,7 @@ class ProgressBar(Callback):
             TextColumn("epoch {task.fields[epoch]}"),
             BarColumn(),
             TextColumn("{task.percentage:>3.0f}%"),
-            TimeElapsedColumn(),
+            TimeGone(),
             TextColumn("left"),
             TimeRemainingColumn(compact=True),
             TextColumn("{task.fields[told]}"),
@@ -43,7 +54,10 @@ class ProgressBar(Callback):
         if not trainer.is_global_zero:  # the others share the terminal
             return
         steps = int(trainer.num_training_batches) * (trainer.max_epochs or 0)
-        self.task = self.progress.add_task("", total=steps, completed=self.done(trainer, 0), epoch="", told="")
+        begun = trainer.fit_loop.epoch_loop.batch_progress.current.ready  # of an epoch that goes on
+        self.task = self.progress.add_task(
+            "", total=steps, completed=self.done(trainer, begun), epoch="", told="", earlier=self.stopwatch.seconds
+        )
         self.progress.start()
 
     def on_train_batch_end(
