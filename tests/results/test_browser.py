@@ -97,11 +97,15 @@ def test_the_first_line_says_which_data_set_it_is(page: Page) -> None:
     assert page.title() == told
 
 
+MARKS = {"depth": [5, 5], "lrn": [2, 2], "kernels": [2, 2], "jitter": [3, 3], "cost": [9, 9, 9]}  # of each panel
+
+
 def test_every_chart_is_drawn(page: Page) -> None:
-    for chart in ("depth", "lrn", "kernels", "jitter", "cost"):
-        for panel in page.locator(f"figure:has(#chart-{chart}) .panel").all():
-            assert panel.locator("svg .mark-symbol path").count() >= 1
-            assert panel.bounding_box()["width"] > 200  # type: ignore[index]
+    assert page.locator("figure").count() == len(MARKS)
+    for chart, marks in MARKS.items():
+        panels = page.locator(f"figure:has(#chart-{chart}) .panel").all()
+        assert [panel.locator("svg .mark-symbol.role-mark path").count() for panel in panels] == marks
+        assert all(panel.bounding_box()["width"] > 200 for panel in panels)  # type: ignore[index]
     labels = page.locator("#depth-0 svg [aria-label]").all()
     assert any("weight layers: 16" in (label.get_attribute("aria-label") or "") for label in labels)
 
@@ -130,6 +134,42 @@ def test_rows_are_filtered(page: Page) -> None:
     expect(page.get_by_role("status")).to_have_text(re.compile(r"^1 of \d+ rows$"))
     page.get_by_label("Rows with").fill("")
     assert len(column(page, "#runs-table", "run")) == len(RUNS) + 1
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 800)])
+def test_the_filter_stays_in_sight_and_covers_nothing_that_one_goes_to(
+    browser: Browser, page_file: Path, width: int, height: int
+) -> None:
+    page, _ = opened(browser, page_file, viewport={"width": width, "height": height}, reduced_motion="reduce")
+    for link in page.locator("nav a").all():
+        link.evaluate("link => link.click()")
+        filter_box = page.locator(".filter").bounding_box()
+        heading = page.locator(link.get_attribute("href") or "").bounding_box()
+        assert filter_box is not None
+        assert heading is not None
+        assert filter_box["y"] == pytest.approx(0, abs=1)
+        assert filter_box["y"] + filter_box["height"] <= heading["y"] < height
+        assert filter_box["height"] < 60
+    page.get_by_label("Rows with").fill("no such run")
+    expect(page.get_by_label("Rows with")).to_be_in_viewport()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.set_viewport_size({"width": 800, "height": 360})  # a phone that lies: the tables need the height
+    page.locator("#runs").scroll_into_view_if_needed()
+    expect(page.get_by_label("Rows with")).not_to_be_in_viewport()
+    page.context.close()
+
+
+def test_what_is_no_part_of_the_page_does_not_run(page_file: Path, browser: Browser) -> None:
+    page, complaints = opened(browser, page_file)
+    page.evaluate("""() => {
+        const script = document.createElement("script");
+        script.textContent = "document.body.dataset.hacked = 1";
+        document.body.append(script);
+        document.body.setAttribute("style", "color: red");
+    }""")
+    assert page.locator("body[data-hacked]").count() == 0
+    assert len([each for each in complaints if "Content Security Policy" in each]) == 2
+    page.context.close()
 
 
 def test_a_figure_tells_where_it_comes_from(page: Page) -> None:
@@ -209,13 +249,19 @@ def test_it_is_read_on_a_phone_by_night_and_day(browser: Browser, page_file: Pat
     page.context.close()
 
 
+NAMED = {"region", "search", "figure", "table", "button", "link", "checkbox", "combobox", "searchbox", "dialog"}
+
+
 def test_a_screen_reader_is_told_what_is_what(page: Page) -> None:
-    unnamed = page.evaluate(
-        """() => [...document.querySelectorAll("button, input, select, table, section, figure, [role=region]")].filter(
-            (each) => !(each.getAttribute("aria-label") || each.getAttribute("aria-labelledby") || each.labels?.length
-                || each.caption || each.textContent.trim())).map((each) => each.outerHTML)"""
-    )
-    assert unnamed == []
+    """By the browser's own tree of what it tells of a page."""
+    page.locator("button.figure").first.click()
+    page.evaluate("document.getElementById('provenance').close(); document.getElementById('provenance').show()")
+    nodes = page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")["nodes"]
+    told = [(node["role"]["value"], node.get("name", {}).get("value", "")) for node in nodes if not node["ignored"]]
+    assert {role for role, _ in told} >= NAMED
+    assert [role for role, name in told if role in NAMED and not name.strip()] == []
+    sections = {("region", name) for name in ("Table 3", "Charts", "Learning curves", "Runs")}
+    assert sections | {("searchbox", "Rows with"), ("figure", "Does LRN help?"), ("table", "Table 3")} <= set(told)
     assert page.locator("thead th:not([scope=col])").count() == 0
     levels = [
         int(tag[1]) for tag in page.evaluate("[...document.querySelectorAll('main h2, main h3')].map((h) => h.tagName)")
