@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from tests.conftest import TINY, assert_refused, call_command, smooth_picture
+from vggsuite.models.vgg import VGG
 
 pytestmark = pytest.mark.slow
 KINDS = ("filters", "feature_maps", "heatmap", "confusion", "mistakes", "views", "learning_rate")
@@ -123,8 +125,21 @@ def test_what_cannot_be_drawn_is_refused(run: Path, words: list[str], told: str)
     assert_refused(call_command("draw.py", f"run={run}", *words), told)
 
 
-def test_published_weights_have_filters_but_no_mistakes(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("form", "first"), [("torchvision", (255, 0, 0)), ("oxford", (0, 0, 255))])
+def test_published_weights_have_filters_but_no_mistakes(form: str, first: tuple[int, int, int], tmp_path: Path) -> None:
+    """Filters that answer to the first channel alone are red, or blue where that is what a net takes first."""
+    state = VGG(11, num_classes=3, width=1 / 32).state_dict()
+    state["features.0.weight"][:, :1] = 1
+    state["features.0.weight"][:, 1:] = 0
+    torch.save(state, tmp_path / "vgg11.pth")
+    words = (f"weights={tmp_path / 'vgg11.pth'}", "model=vgg_a", "model.width=0.03125", f"preprocessing={form}")
+    result = call_command("draw.py", *words, "figure=filters", f"output={tmp_path / 'filters'}")
+    assert (result.returncode, result.stderr) == (0, "")
+    with Image.open(tmp_path / "filters.png") as image:
+        pixels = np.asarray(image.convert("RGB")).reshape(-1, 3).tolist()
+    assert pixels.count(list(first)) > 1000
+    assert pixels.count(list(first[::-1])) == 0
     assert_refused(
-        call_command("draw.py", "weights=DEFAULT", "model=vgg_d", "figure=mistakes"),
+        call_command("draw.py", *words, "figure=mistakes"),
         "figure=mistakes is of a run; type run=<folder of a finished run> instead of weights",
     )
