@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -80,6 +80,16 @@ def require_ranges(config: Any, bounded: Iterable[Range]) -> None:
         if not fine:
             value = attrgetter(path)(config)
             raise UserError(f"{path}={value} is out of range; allowed: {allowed}.")
+
+
+def refuse_idle(typed: Sequence[str], idle: Mapping[str, str]) -> None:
+    """Raise a UserError for the first word that was `typed` of a setting, or of one below it, that would change
+    nothing; `idle` has such settings, and of each the end of the sentence: with what, and what is allowed."""
+    for word in typed:
+        key = word.lstrip("+~").partition("=")[0]
+        for setting, told in idle.items():
+            if key == setting or key.startswith((f"{setting}.", f"{setting}/", f"{setting}@")):
+                raise UserError(f"{word} changes nothing {told}.")
 
 
 def model_ranges(model: ModelConfig) -> list[Range]:

@@ -1,7 +1,7 @@
 """What describe.py prints of a net, of two, and of the stacks of section 2.3."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from functools import partial
 from pathlib import Path
 
@@ -13,16 +13,19 @@ from vggsuite.anatomy.config import DescribeConfig
 from vggsuite.anatomy.layers import Layer, layers_of
 from vggsuite.anatomy.memory import Step, parse_memory
 from vggsuite.anatomy.report import MIB, Section, as_text, grouped, section_of_difference, section_of_layers
-from vggsuite.checks import model_ranges, require_ranges
+from vggsuite.checks import model_ranges, refuse_idle, require_ranges
 from vggsuite.composing import compose_command, to_config
 from vggsuite.data.find import find_images
 from vggsuite.errors import UserError, first_line
 from vggsuite.files import write_atomically
-from vggsuite.models.vgg import VGG
+from vggsuite.models.build import build_net
+from vggsuite.models.net import ConvNet
 from vggsuite.protocol import Precision
 
 OWN = ("model=", "model.depth=", "model.lrn=", "model.conv1x1=")  # what makes a net; other factors are of both
 PRECISIONS = (Precision.fp32, Precision.bf16)
+OF_NETS = ("model", "data", "recipe", "num_classes", "memory", "headroom")  # settings that a stack does not know
+OF_STEP = ("batch_size", "momentum", "checkpoint_activations")  # of a recipe, on which the memory depends
 PAPERS_SIDE = 56  # of the map that two stacks are compared on: that of conv3 in a crop of 224
 
 
@@ -35,9 +38,10 @@ def describe(config: DescribeConfig, name: str, words: Sequence[str]) -> None:
         words: that were typed, of which the net that it is compared with is made.
 
     Raises:
-        UserError: for what is out of range.
+        UserError: for what is out of range, does not go together or changes nothing.
     """
     check(config)
+    refuse_idle(words, idle(config))
     try:
         sections = of_stacks(config) if config.stack else of_nets(config, name, words)
     except RuntimeError as error:
@@ -85,6 +89,19 @@ def check(config: DescribeConfig) -> None:
         raise UserError(f"against={other} is no net; allowed: a model of conf/model/ (against=vgg_e).")
 
 
+def idle(config: DescribeConfig) -> dict[str, str]:
+    """The settings that change nothing of what is asked for, with what would have to be typed for them."""
+    if config.stack is not None:
+        return dict.fromkeys(OF_NETS, f"with stack={config.stack}; leave one of them out")
+    found = {"channels": "of a net; allowed with a stack (stack=[3,3,3])"}
+    others = (each.name for each in fields(config.recipe) if each.name not in OF_STEP)
+    allowed = ", ".join(f"recipe.{name}" for name in OF_STEP)
+    found |= {f"recipe.{name}": f"of what is told of a net; allowed: {allowed}" for name in others}
+    if config.memory is None:
+        found["headroom"] = "where no memory is named; type memory=80GB too"
+    return found
+
+
 def is_stack(kernels: object) -> bool:
     """Whether something is a list of kernel sizes, odd ones, which keep a map's size; none at all is one, too."""
     return kernels is None or (
@@ -121,11 +138,11 @@ def classes_of(config: DescribeConfig) -> int:
     return config.num_classes or config.data.expected.get("classes") or len(find_images(config.data).classes)
 
 
-def make_net(config: DescribeConfig, num_classes: int) -> VGG:
-    return VGG(**asdict(config.model), num_classes=num_classes, crop=config.data.crop)
+def make_net(config: DescribeConfig, num_classes: int) -> ConvNet:
+    return build_net(config.model, num_classes=num_classes, crop=config.data.crop)
 
 
-def on_meta(config: DescribeConfig, num_classes: int) -> VGG:
+def on_meta(config: DescribeConfig, num_classes: int) -> ConvNet:
     """The net, its weights' shapes alone."""
     with torch.device("meta"):
         return make_net(config, num_classes)
