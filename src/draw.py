@@ -13,10 +13,11 @@ from vggsuite.figures.config import DrawConfig
 @hydra.main(config_path="../conf", config_name="draw", version_base="1.3")
 def main(cfg: DictConfig) -> None:
     with cli.user_errors():
-        config = settle(cfg, HydraConfig.get().overrides.task, DrawConfig)
+        typed = HydraConfig.get().overrides.task
+        config = settle(cfg, typed, DrawConfig)
         from vggsuite.figures.drawing import draw  # only now: what is wrong with a word is told without torch
 
-        print("saved:", *draw(config))
+        print("saved:", *draw(config, typed))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from omegaconf import DictConfig
 from vggsuite import cli
 from vggsuite.composing import register
 from vggsuite.config import EvaluateConfig
-from vggsuite.evaluation.settings import finished, protocol_of, settle
+from vggsuite.evaluation.settings import check_heatmap, finished, protocol_of, settle
 from vggsuite.naming import repeat_command
 from vggsuite.results.summary import summary
 
@@ -17,11 +17,12 @@ def main(cfg: DictConfig) -> None:
     typed = HydraConfig.get().overrides.task
     with cli.user_errors():
         config = settle(cfg, typed, EvaluateConfig)
+        check_heatmap(config, asked=config.heatmap is not None, word="heatmap=<an image>")
         protocol = protocol_of(config)
         if config.heatmap:
             from vggsuite.figures.heatmap import heatmap_of_file
 
-            print("saved:", *heatmap_of_file(config, protocol))
+            print("saved:", *heatmap_of_file(config))
             return
         evaluation = finished(config, protocol, typed)
         if evaluation is None:

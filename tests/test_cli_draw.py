@@ -1,5 +1,6 @@
 """draw.py as a person types it: each figure, of a real training, is what it says."""
 
+import shutil
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -77,6 +78,20 @@ def test_an_image_is_a_file_or_a_test_image(run: Path, tmp_path: Path) -> None:
     assert "dog_5.png" in texts(draw(run, "views", "image=dog_5", "number=2")[1])
 
 
+def test_images_of_one_name_are_told_apart_by_their_folders(run: Path) -> None:
+    for owner in ("dog", "owl"):
+        shutil.copy(run.parents[1] / f"images/{owner}/{owner}_5.png", run.parents[1] / f"images/{owner}/twin_9.png")
+    result = call_command("draw.py", f"run={run}", "figure=views", "image=twin_9")
+    pair = [drawn for owner in ("dog", "owl") for drawn in draw(run, "views", f"image={owner}/twin_9", "number=1")]
+    for file in run.parents[1].glob("images/*/twin_9.png"):
+        file.unlink()
+    assert_refused(
+        result, "image=twin_9 is the name of 2 test images; allowed: image=dog/twin_9.png, image=owl/twin_9."
+    )
+    assert len({*pair}) == 4
+    assert "owl/twin_9.png" in texts(pair[3])
+
+
 def test_a_name_is_no_formula(run: Path, tmp_path: Path) -> None:
     smooth_picture(90, 60).save(tmp_path / "a$x^{$.png")
     assert "a$x^{$.png" in texts(draw(run, "views", f"image='{tmp_path}/a$x^{{$.png'", "number=1")[1])
@@ -109,7 +124,14 @@ def test_mistakes_are_those_of_the_evaluation(run: Path) -> None:
     ("words", "told"),
     [
         (["figure=drawings"], "figure cannot be set to that: Invalid value 'drawings', expected one of"),
-        (["figure=filters", "number=3"], "number=3 changes nothing with figure=filters; allowed with feature_maps,"),
+        (["figure=filters", "number=3"], "number=3 changes nothing with figure=filters; allowed with figure=feature"),
+        (["figure=filters", "scales=multi"], "scales=multi changes nothing with figure=filters; allowed with"),
+        (["figure=confusion", "data.root=/nowhere"], "data.root=/nowhere changes nothing with figure=confusion"),
+        (["figure=views", "heatmap=mine.png"], "heatmap=mine.png changes nothing with figure=views; leave it out"),
+        (
+            ["figure=feature_maps", "scales=multi"],
+            "scales=multi are several, and feature maps are of one; type scales=[",
+        ),
         (["figure=views", "number=0"], "number=0 is out of range; allowed: 1 to 32"),
         (["figure=views", "image=9"], "image=9 is neither a file nor a test image of data=folder; allowed: a file"),
         (["figure=views", "image=fox"], "image=fox is neither"),

@@ -54,8 +54,6 @@ def settle(cfg: DictConfig, typed: Sequence[str], schema: type[Config]) -> Confi
     elif OmegaConf.is_missing(cfg.model, "depth"):
         raise UserError(f"weights={cfg.weights} says nothing of the net they are of; type model=vgg_d, or another net.")
     config = to_config(cfg, schema)
-    if schema is EvaluateConfig and config.heatmap_class and not config.heatmap:
-        raise UserError(f"heatmap_class={config.heatmap_class} is for a heat map; type heatmap=<an image> too.")
     check(config)
     return config
 
@@ -126,6 +124,23 @@ def check(config: EvaluateConfig) -> None:
                     f"{name}={getattr(config, name)} changes nothing with protocol={config.protocol}, which has no map "
                     "of scores; allowed with protocol=dense and protocol=both."
                 )
+
+
+def check_heatmap(config: EvaluateConfig, *, asked: bool, word: str) -> None:
+    """Check the settings of a heat map, whichever command draws it.
+
+    Args:
+        config: the settings.
+        asked: whether there is to be one.
+        word: which asks for one.
+
+    Raises:
+        UserError: for a class without a heat map, and for a protocol that has no map of scores.
+    """
+    if config.heatmap_class and not asked:
+        raise UserError(f"heatmap_class={config.heatmap_class} is for a heat map; type {word} too.")
+    if asked and config.protocol != Method.dense:
+        raise UserError(f"{word} needs a map of scores, which protocol={config.protocol} has not; type protocol=dense.")
 
 
 def check_forward(trainer: Mapping[str, Any], precision: Precision) -> None:

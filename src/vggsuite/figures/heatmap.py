@@ -10,55 +10,37 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from vggsuite.config import EvaluateConfig
-from vggsuite.data.images import read_image
 from vggsuite.devices import check_devices, torch_devices
 from vggsuite.errors import UserError
 from vggsuite.evaluation.dense import score_map
 from vggsuite.evaluation.inference import DTYPES, Posteriors, predict, prepare
 from vggsuite.evaluation.run import Subject
+from vggsuite.evaluation.settings import protocol_of
 from vggsuite.evaluation.subject import make_subject
-from vggsuite.figures.of_images import Picture, pixels_at
+from vggsuite.figures.of_images import Picture, picture_of_file, pixels_at
 from vggsuite.figures.style import save, styled
 from vggsuite.naming import slug
-from vggsuite.protocol import Method, Protocol
+from vggsuite.protocol import Protocol
 
 NUM_NAMED = 5  # classes in a panel's title
 INCHES = 5.0  # of a panel
 TITLE = 0.9  # above it
 
 
-def heatmap_of_file(config: EvaluateConfig, protocol: Protocol) -> list[Path]:
-    """Draw the class-score map of the image `config.heatmap`, as evaluate.py does; see `draw_heatmap`."""
-    require_map(protocol)
-    file = Path(str(config.heatmap)).absolute()
+def heatmap_of_file(config: EvaluateConfig) -> list[Path]:
+    """Draw the class-score map of the image in the file `config.heatmap`, as evaluate.py does; see `draw_heatmap`."""
     with styled():
-        return draw_heatmap(config, protocol, Picture(f"{file.parent.name}-{file.name}", read_image(file)))
+        return save(*draw_heatmap(config, picture_of_file(Path(str(config.heatmap)))))
 
 
-def require_map(protocol: Protocol) -> None:
-    """Raise a UserError for a protocol that has no map of scores."""
-    if protocol.method != Method.dense:
-        raise UserError(
-            f"heatmap needs a map of scores, which protocol={protocol.method} has not; type protocol=dense."
-        )
-
-
-def draw_heatmap(
-    config: EvaluateConfig, protocol: Protocol, picture: Picture, *, stem: Path | None = None
-) -> list[Path]:
-    """Draw the class-score map of an image at every Q of `protocol`, and return the files.
-
-    Args:
-        config: of the net, and of the class.
-        protocol: dense.
-        picture: the image.
-        stem: where to, without the ending; None for the folder of the net.
+def draw_heatmap(config: EvaluateConfig, picture: Picture) -> tuple[Figure, Path]:
+    """The class-score map of an image at every Q of the protocol that `config` names, a dense one, and where it is to
+    lie in the folder of the net, without an ending.
 
     Raises:
         UserError: for a class that the net does not know.
     """
-    require_map(protocol)
-    subject = make_subject(config)
+    subject, protocol = make_subject(config), protocol_of(config)
     check_devices(config.trainer)
     device = torch_devices(config.trainer)[0]
     prepare(subject.net, Posteriors(protocol), device)
@@ -68,7 +50,7 @@ def draw_heatmap(
         at_side = replace(protocol, scales=(side,))
         draw_panel(axes, subject, pixels_at(picture.image, side).to(device), at_side, config.heatmap_class)
     of_class = f"-{slug(config.heatmap_class)}" if config.heatmap_class else ""
-    return save(figure, stem or subject.folder / "heatmaps" / f"{slug(picture.name)}-{protocol.name}{of_class}")
+    return figure, subject.folder / "heatmaps" / f"{slug(picture.name)}-{protocol.name}{of_class}"
 
 
 @torch.inference_mode()

@@ -1,7 +1,8 @@
 """Figures of one image: what each layer makes of it, and what training sees of it."""
 
+from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import NamedTuple
 
 import numpy as np
@@ -22,36 +23,63 @@ from vggsuite.errors import UserError
 from vggsuite.evaluation.run import Subject
 
 INCHES = 1.1  # of a small picture
+MOST_CANDIDATES = 5  # that an ambiguous name is told to be of
 
 
 class Picture(NamedTuple):
-    """An image, and what a person calls it."""
+    """An image, and what a person calls it: a test image's path below its data set's root, a file's name and folder."""
 
     name: str
     image: Image.Image
+
+
+def picture_of_file(file: Path) -> Picture:
+    """The image in a file; raises a UserError where it is none."""
+    file = file.expanduser().absolute()
+    return Picture(f"{file.parent.name}/{file.name}", read_image(file))
 
 
 def find_picture(config: EvaluateConfig, asked: object) -> Picture:
     """The image that is asked for: a file, a test image's name, or its number.
 
     Raises:
-        UserError: for what is none.
+        UserError: for what is none, and for the name of several.
     """
     if isinstance(asked, str) and Path(asked).expanduser().is_file():
-        return Picture(Path(asked).name, read_image(Path(asked).expanduser()))
+        return picture_of_file(Path(asked))
     samples = find_images(config.data, val_only=True).val
     if isinstance(asked, int) and not isinstance(asked, bool):
-        index = asked if 0 <= asked < len(samples) else None
+        found = [asked] if 0 <= asked < len(samples) else []
     else:
-        names = {Path(name).stem: index for index, name in enumerate(samples.names())}
-        index = names.get(Path(str(asked)).stem)
-    if index is None:
+        found = indices_of(str(asked), samples.names())
+    if not found:
         raise UserError(
             f"image={asked} is neither a file nor a test image of data={config.data.name}; allowed: a file, a test "
             f"image's name, or its number, 0 to {len(samples) - 1} (image=0)."
         )
+    if len(found) > 1:
+        some = ", ".join(f"image={samples.name(index)}" for index in found[:MOST_CANDIDATES])
+        more = ", ..." if len(found) > MOST_CANDIDATES else ""
+        raise UserError(f"image={asked} is the name of {len(found)} test images; allowed: {some}{more}.")
+    (index,) = found
     with naming_unreadable(samples.location(index)), samples.open(index) as file:
-        return Picture(Path(samples.name(index)).name, decode(file))
+        return Picture(samples.name(index), decode(file))
+
+
+def indices_of(asked: str, names: Sequence[str]) -> list[int]:
+    """Which of the paths `names` are meant by the end of one, with or without the file's ending: `cat/1.png`, `1`. What
+    is meant by a whole path, or else with the ending, is meant by nothing less."""
+    parts = PurePath(asked).parts
+    whole, ending, short = list[int](), list[int](), list[int]()
+    for index, path in enumerate(map(PurePath, names)):
+        last = path.parts[-len(parts) :]
+        if path.parts == parts:
+            whole.append(index)
+        elif last == parts:
+            ending.append(index)
+        elif (*last[:-1], path.stem) == parts:
+            short.append(index)
+    return whole or ending or short
 
 
 def pixels_at(image: Image.Image, side: int) -> Tensor:
