@@ -110,6 +110,12 @@ def test_a_chart_of_pairs_has_both_sides_of_each() -> None:
     }
 
 
+def test_a_depth_is_a_whole_number() -> None:
+    chart = depth_chart(points_of([row(net, "256", Measured(9.0, 0.5)) for net in "AB"]), "digits")
+    told = [text.text for group in groups({**chart.panels[0], "width": 500}) for text in group.iter(f"{SVG}text")]
+    assert {"11", "13"} <= set(told)
+
+
 @pytest.mark.parametrize(("epochs", "labels"), [(2, ["1", "2"]), (3, ["1", "2", "3"])])
 def test_an_epoch_has_one_label(epochs: int, labels: list[str]) -> None:
     values = [{"run": "a", "epoch": epoch, "value": 0.5} for epoch in range(1, epochs + 1)]

@@ -29,6 +29,7 @@ CONFIG: Spec = {
 }
 TOP1 = "top-1 error, %"
 MARGIN = 0.5  # points beside the errors of an axis
+DEPTHS = {"values": [11, 13, 16, 19], "format": "d"}
 PADDED = {"zero": False, "padding": 24}
 POINT = {"type": "point", "filled": True, "size": 70, "opacity": 1, "tooltip": {"content": "data"}}
 WHISKERS = (
@@ -118,7 +119,7 @@ def depth_chart(points: Sequence[Mapping[str, Any]], data: str) -> Chart:
 
 def of_depth(title: str, rows: Sequence[Mapping[str, Any]]) -> Spec:
     """One side of `depth_chart`."""
-    x = {"field": "weight layers", "type": "quantitative", "axis": {"values": [11, 13, 16, 19]}, "scale": PADDED}
+    x = {"field": "weight layers", "type": "quantitative", "axis": DEPTHS, "scale": PADDED}
     y = {"field": "error", "type": "quantitative", "title": TOP1, "scale": {"domain": domain(rows)}}
     marks = [
         *whiskers(rows, "y", y),
@@ -279,6 +280,6 @@ def curves_spec() -> Spec:
     ticks = {"tickMinStep": 1, "labelExpr": "datum.value % 1 ? '' : datum.value"}  # Vega halves the only step of two
     x = {"field": "epoch", "type": "quantitative", "title": "epoch", "axis": ticks}
     y = {"field": "value", "type": "quantitative", "title": None, "scale": {"zero": False}}
-    colour = {"field": "run", "type": "nominal", "sort": None, "title": None}
+    colour = {"field": "run", "type": "nominal", "sort": None, "title": None, "legend": {"columns": 1}}  # long names
     mark = {"type": "line", "point": True, "tooltip": {"content": "data"}}
     return spec_of("Learning curves", [], mark=mark, encoding={"x": x, "y": y, "color": colour, "strokeDash": colour})
