@@ -159,7 +159,13 @@ def in_a_loop(scores: Callable[[Tensor, Tensor], Tensor], optimizer: torch.optim
 def ours_in_a_loop(made: Classification, case: Case) -> float:
     made.to(case.device).train()
     configured: Any = made.configure_optimizers()
-    return in_a_loop(made.outputs, configured["optimizer"], case)
+
+    def scores(pixels: Tensor, shift: Tensor) -> Tensor:
+        found = made.outputs(pixels, shift)
+        assert isinstance(found, Tensor)
+        return found
+
+    return in_a_loop(scores, configured["optimizer"], case)
 
 
 def torchvision_in_a_loop(net: nn.Module, case: Case) -> float:

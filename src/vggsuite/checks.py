@@ -11,7 +11,7 @@ from vggsuite.config import DataConfig, Layers, ModelConfig, TrainConfig
 from vggsuite.data.config import CheckDataConfig, PackConfig
 from vggsuite.data.scale import parse_scale
 from vggsuite.errors import UserError
-from vggsuite.models.table1 import block_kernels
+from vggsuite.models.factors import check_model
 from vggsuite.results.run_folder import leaves
 
 COUNTED = {"classes", "train", "val", "images"}  # of a data set
@@ -30,7 +30,7 @@ def validate(config: TrainConfig) -> None:
         UserError: naming the value, what is allowed, and the override to type.
     """
     require_ranges(config, ranges(config))
-    block_kernels(config.model.depth, conv1x1=config.model.conv1x1)
+    check_model(config.model)
     parse_scale(config.data.scale, config.data.crop)
     test_scale = config.test.scale
     if test_scale is not None and test_scale < config.data.crop:
@@ -98,6 +98,8 @@ def model_ranges(model: ModelConfig) -> list[Range]:
         ("model.width", "a number above 0", model.width > 0),
         ("model.dropout", "a probability, 0 <= p < 1", 0 <= model.dropout < 1),
         ("model.num_pools", "1 to 5", 1 <= model.num_pools <= 5),
+        ("model.towers", "1 or 2", model.towers in (1, 2)),
+        ("model.auxiliary", "a weight, 0 (no auxiliary classifiers) or more", 0 <= model.auxiliary < math.inf),
     ]
 
 

@@ -21,15 +21,18 @@ Layout = StrEnum(
 )
 # An image may have several classes, or be of one person among several; nets are not trained on them.
 MULTI_LABEL = (Layout.voc2007, Layout.voc2012, Layout.voc2012_action, Layout.letters_voc, Layout.letters_action)
+Activation = StrEnum("Activation", ["relu", "leaky_relu", "prelu"])
 Combine = StrEnum("Combine", ["average", "stack"])
 Decoder = StrEnum("Decoder", ["turbo", "pillow"])
 Distribution = StrEnum("Distribution", ["normal", "glorot", "kaiming"])
+Family = StrEnum("Family", ["vgg", "alexnet", "googlenet", "resnet"])
 Features = StrEnum("Features", ["trained", "random", "pixels"])
+Head = StrEnum("Head", ["fc", "global_average_pool"])
 Layers = StrEnum("Layers", ["none", "net_a", "all_but_last", "all"])
 Metric = StrEnum("Metric", ["mean_class_recall", "average_precision", "average_precision_11_points"])
 Mode = StrEnum("Mode", ["svm", "finetune"])
 Padding = StrEnum("Padding", ["zeros", "replicate"])
-PreprocessingWord = StrEnum("PreprocessingWord", ["paper", "torchvision", "oxford"])
+PreprocessingWord = StrEnum("PreprocessingWord", ["paper", "torchvision", "oxford", "inception"])
 Region = StrEnum("Region", ["image", "box"])
 Resume = StrEnum("Resume", ["auto", "never"])
 Selection = StrEnum("Selection", ["held_out", "paper"])
@@ -37,13 +40,21 @@ Selection = StrEnum("Selection", ["held_out", "paper"])
 
 @dataclass
 class ModelConfig:
-    """The factors of a net; see `vggsuite.models.vgg.VGG`."""
+    """The factors of a net; `vggsuite.models.factors` has those of each family, and what they mean is told by its net:
+    `VGG`, `AlexNet`, `GoogLeNet` and `ResNet` in `vggsuite.models`."""
 
     depth: int = MISSING
+    family: Family = Family.vgg
     lrn: bool = False
     conv1x1: bool = False
+    kernel: int = 3
     width: float = 1.0
     batch_norm: bool = False
+    activation: Activation = Activation.relu
+    shortcuts: bool = False
+    head: Head = Head.fc
+    towers: int = 1
+    auxiliary: float = 0.0
     dropout: float = 0.5
     num_pools: int = 5
     padding: Padding = Padding.zeros
@@ -140,10 +151,12 @@ class RecipeConfig:
 
 @dataclass
 class TestConfig:
-    """The dense evaluation that ends a run: Q = `scale`, or what goes with S where it is null (section 4.1). The net
-    is given as many pixels at a time as `batch_size` crops have."""
+    """The dense evaluation that ends a run: Q = `scale`, or what goes with S where it is null (section 4.1); with
+    `training_error` also of the images that the net was trained on. The net is given as many pixels at a time as
+    `batch_size` crops have."""
 
     scale: int | None = None
+    training_error: bool = False
     average: Average = Average.scores
     batch_size: int = 64
 

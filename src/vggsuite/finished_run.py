@@ -10,8 +10,9 @@ from torch import Tensor
 
 from vggsuite.config import PROJECT_ROOT, TrainConfig
 from vggsuite.files import is_held, naming_damaged
+from vggsuite.models.build import build_net, model_of
+from vggsuite.models.net import ConvNet
 from vggsuite.models.state import require_tensors
-from vggsuite.models.vgg import VGG
 from vggsuite.naming import repeat_command
 from vggsuite.results.record import RECORD_FILE, Record, read_record
 from vggsuite.results.run_folder import CHECKPOINT, require_finished
@@ -39,15 +40,14 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         return Checkpoint(weights, int(content["epoch"]) + 1)
 
 
-def build_net(record: Record) -> VGG:
+def net_of_record(record: Record) -> ConvNet:
     """A net of a run's architecture, its weights not yet loaded."""
-    factors = {name: value for name, value in record.model.items() if name != "parameters"}
-    return VGG(**factors, num_classes=record.data["num_classes"], crop=record.data["crop"])
+    return build_net(model_of(record.model), num_classes=record.data["num_classes"], crop=record.data["crop"])
 
 
-def load_net(folder: Path) -> VGG:
+def load_net(folder: Path) -> ConvNet:
     """The net of a finished run with its best weights."""
-    net = build_net(read_record(folder))
+    net = net_of_record(read_record(folder))
     net.load_state_dict(load_checkpoint(folder).weights)
     return net
 

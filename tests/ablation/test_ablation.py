@@ -1,6 +1,7 @@
 """What tables need, in which stages it runs, and how long that may take."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,14 @@ from hydra import initialize_config_dir
 
 from hydra_plugins.vggsuite_launchers.jobs import Job, JobLauncher, Outcome
 from tests.conftest import ROOT, TINY, MakeTree, assert_refused, call_command, run_command
-from vggsuite.ablation import estimate
 from vggsuite.ablation.plan import plan
 from vggsuite.ablation.stages import run_stages
 from vggsuite.ablation.tasks import Task, seeds_of, tasks_of
 from vggsuite.composing import register
 from vggsuite.config import AblationConfig
 from vggsuite.errors import UserError
+from vggsuite.evaluation.dense import score_map
+from vggsuite.models.net import multiply_adds
 from vggsuite.models.vgg import VGG
 
 
@@ -172,8 +174,8 @@ def test_multiply_adds_are_the_published_ones(depth: int, published: float) -> N
     """Those of torchvision's weights, in 10^9."""
     with torch.device("meta"):
         net = VGG(depth).eval()
-    assert estimate.multiply_adds(net, 224) / 1e9 == pytest.approx(published, abs=0.01)
-    assert estimate.multiply_adds(net, 448, dense=True) > 4 * estimate.multiply_adds(net, 224)
+    assert multiply_adds(net, 224) / 1e9 == pytest.approx(published, abs=0.01)
+    assert multiply_adds(partial(score_map, net), 448) > 4 * multiply_adds(net, 224)
 
 
 @pytest.fixture

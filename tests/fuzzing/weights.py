@@ -57,7 +57,7 @@ def converted() -> dict[str, Any]:
 def check_fit(state: Any, *, of_keras: bool = False) -> None:
     """Weights that are not refused are those of a net."""
     outline = VGG(**(OF_KERAS if of_keras else FACTORS), num_classes=3)
-    if num_classes(state) == 3:
+    if num_classes(state, outline.last_name) == 3:
         require_fit(outline, state, "weights")
         outline.load_state_dict(state, strict=False)
 

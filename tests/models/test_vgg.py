@@ -136,7 +136,7 @@ def test_a_frozen_batch_normalisation_keeps_its_averages_and_the_others_do_not()
     again.eval().train()
     for net in (frozen, again):
         norms = [layer for layer in net.features if isinstance(layer, nn.BatchNorm2d)]
-        names = list(net.conv_names)
+        names = net.conv_names
         net(torch.randn(4, 3, 32, 32))
         assert net.training
         assert [name for name, norm in zip(names, norms, strict=True) if norm.num_batches_tracked == 0] == [

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torchvision.models import VGG11_Weights, VGG16_Weights
 
+from vggsuite.config import ModelConfig
 from vggsuite.data.preprocessing import Preprocessing
 from vggsuite.errors import UserError
 from vggsuite.models.convert_weights import convert
@@ -116,7 +117,7 @@ def test_every_form_gives_the_net_that_was_written(
     write(net, file)
     weights = load_weights(str(file), net, asked)
     assert weights.preprocessing == PREPROCESSINGS[preprocessing]
-    other = VGG(16, num_classes=num_classes(weights.state), width=1 / 32).eval()
+    other = VGG(16, num_classes=num_classes(weights.state, net.last_name), width=1 / 32).eval()
     fill(other, weights.state, name)
     crops = torch.randn(2, 3, 224, 224)
     with torch.inference_mode():
@@ -129,7 +130,7 @@ def test_every_form_gives_the_net_that_was_written(
 def test_a_converted_file_carries_its_preprocessing_and_figures(tmp_path: Path) -> None:
     net, file = make_net(), tmp_path / "VGG_ILSVRC_16_layers.caffemodel"
     write_caffemodel(net, file)
-    convert(file, tmp_path / "vgg16.pt", {"depth": 16, "width": 1 / 32})
+    convert(file, tmp_path / "vgg16.pt", ModelConfig(depth=16, width=1 / 32))
     before, after = (load_weights(str(path), net, None) for path in (file, tmp_path / "vgg16.pt"))
     assert after.preprocessing == before.preprocessing == PREPROCESSINGS["oxford"]
     assert after.figures == before.figures
@@ -204,7 +205,7 @@ def test_a_damaged_file_is_told(suffix: str, content: bytes, tmp_path: Path) -> 
 def test_a_torch_file_of_something_else_is_told(content: object, tmp_path: Path) -> None:
     torch.save(content, tmp_path / "other.pth")
     with pytest.raises(UserError, match=r"no state dict|no classifier\.6\.bias"):
-        num_classes(load_weights(str(tmp_path / "other.pth"), make_net(), "paper").state)
+        num_classes(load_weights(str(tmp_path / "other.pth"), make_net(), "paper").state, "classifier.6")
 
 
 def test_the_file_of_features_alone_is_refused(tmp_path: Path) -> None:

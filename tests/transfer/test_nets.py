@@ -11,7 +11,6 @@ from torch import Tensor
 
 from tests.conftest import TINY, call_command, smooth_picture
 from tests.models.test_vgg import NETS
-from tests.models.test_vgg import TINY as SMALL
 from tests.models.test_weights import make_net, write_torch
 from vggsuite.config import (
     DataConfig,
@@ -28,12 +27,12 @@ from vggsuite.config import (
 )
 from vggsuite.data.preprocessing import Preprocessing
 from vggsuite.errors import UserError
-from vggsuite.evaluation.run import Subject
 from vggsuite.finished_run import load_checkpoint
+from vggsuite.models.factors import name_of
 from vggsuite.models.vgg import VGG
 from vggsuite.models.weights import PREPROCESSINGS
 from vggsuite.protocol import Precision
-from vggsuite.transfer.nets import find_nets, table1_name
+from vggsuite.transfer.nets import find_nets
 from vggsuite.transfer.settings import FACTORS, SCALES, check, descriptor_scales, source_run
 
 FINISHED = {"a": "table3/a/seed_0", "d": "table3/d_multi/seed_0"}
@@ -78,7 +77,7 @@ def equal_states(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 
 def test_nets_are_those_of_table_3_with_scale_jitter_where_there_is_one(runs: Path) -> None:
     found = find_nets(config(runs, nets=["d", "a"]))
-    assert [table1_name(subject) for subject in found] == ["D", "A"]
+    assert [name_of(subject.model) for subject in found] == ["D", "A"]
     for subject, net in zip(found, ("d", "a"), strict=True):
         folder = runs / "letters" / FINISHED[net]
         assert subject.folder == folder
@@ -92,7 +91,7 @@ def test_a_run_is_the_folder_that_was_named(runs: Path) -> None:
     folder = runs / "letters" / FINISHED["a"]
     (found,) = find_nets(config(nets=[], run=str(folder)))
     (same,) = find_nets(config(runs, nets=["a"]))
-    assert (found.folder, found.of, table1_name(found)) == (folder, same.of, "A")
+    assert (found.folder, found.of, name_of(found.model)) == (folder, same.of, "A")
 
 
 @pytest.mark.parametrize(
@@ -120,7 +119,7 @@ def of_file(folder: Path, preprocessing: PreprocessingWord | None, **changes: An
 def test_published_weights_come_with_their_preprocessing(preprocessing: PreprocessingWord, tmp_path: Path) -> None:
     (found,) = find_nets(of_file(tmp_path, preprocessing))
     assert equal_states(found.net.state_dict(), make_net(13).state_dict())
-    assert (table1_name(found), found.net.crop, found.num_classes) == ("B", 224, 6)
+    assert (name_of(found.model), found.net.crop, found.num_classes) == ("B", 224, 6)
     pixels = torch.randint(0, 256, (1, 3, 4, 4), dtype=torch.uint8)
     expected = Preprocessing(**PREPROCESSINGS[preprocessing])(pixels)
     assert torch.equal(found.preprocessing(pixels), expected)
@@ -149,7 +148,7 @@ def test_random_weights_are_those_of_the_seed(published: bool, runs: Path, tmp_p
     assert len({subject.of["sha256"] for subject in (*drawn, learnt)}) == 3
     assert drawn[0].of["random"] == learnt.name
     assert torch.equal(drawn[0].preprocessing.std, learnt.preprocessing.std)
-    assert table1_name(drawn[0]) == table1_name(learnt)
+    assert name_of(drawn[0].model) == name_of(learnt.model)
 
 
 def test_random_weights_leave_nothing_that_was_learnt(tmp_path: Path) -> None:
@@ -172,8 +171,8 @@ def test_random_weights_leave_nothing_that_was_learnt(tmp_path: Path) -> None:
 @pytest.mark.parametrize("changes", [{}, {"batch_norm": True}])
 @pytest.mark.parametrize("net", NETS)
 def test_a_net_is_known_by_its_letter(net: str, changes: dict[str, Any]) -> None:
-    built = VGG(**NETS[net], **SMALL, **changes)
-    assert table1_name(Subject("", Path(), built, Preprocessing([0.0] * 3), {}, factors=NETS[net])) == net
+    told = ", batch_norm true" if changes else ""
+    assert name_of(ModelConfig(**NETS[net], width=1 / 32, **changes)) == net + told
 
 
 def test_the_nets_to_type_are_those_of_table_1() -> None:

@@ -2,13 +2,13 @@
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import partial
 from statistics import median
 from typing import NamedTuple
 
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from vggsuite.ablation.tasks import Task
 from vggsuite.composing import to_config
@@ -16,9 +16,10 @@ from vggsuite.config import Selection, TrainConfig
 from vggsuite.data.find import find_images
 from vggsuite.data.scale import parse_scale, parse_test_scales
 from vggsuite.evaluation.dense import score_map
-from vggsuite.finished_run import build_net
+from vggsuite.finished_run import net_of_record
 from vggsuite.localisation.config import LocaliserConfig
-from vggsuite.models.vgg import VGG
+from vggsuite.models.build import build_net
+from vggsuite.models.net import ConvNet, multiply_adds
 from vggsuite.protocol import CROPS, Method
 from vggsuite.results.environment import hardware
 from vggsuite.results.record import Record
@@ -42,15 +43,6 @@ class Rate:
 
     value: float | None
     told: str
-
-
-def multiply_adds(net: VGG, side: int, *, dense: bool = False) -> float:
-    """Of a forward pass of one image of `side` x `side` pixels: of a crop, or of a whole image as `dense` evaluation
-    takes it. `net` is built on the device "meta"."""
-    image = torch.empty(1, 3, side, side, device="meta")
-    with FlopCounterMode(display=False) as counter:
-        score_map(net, image) if dense else net(image)
-    return counter.get_total_flops() / 2
 
 
 def work(tasks: Sequence[Task]) -> list[float | None]:
@@ -82,7 +74,7 @@ def work_of_training(config: TrainConfig, counts: Counts) -> float:
     share = 1 if config.recipe.selection == Selection.paper else 1 - config.data.held_out
     training = TRAINING * multiply_adds(net, config.data.crop) * counts.train * share * config.recipe.epochs
     side = config.test.scale or parse_scale(config.data.scale, config.data.crop).middle
-    return training + counts.val * (1 + config.data.flip) * multiply_adds(net, side, dense=True)
+    return training + counts.val * (1 + config.data.flip) * multiply_adds(partial(score_map, net), side)
 
 
 def work_of_evaluation(task: Task, configs: Mapping[str, TrainConfig], counts: Counts) -> float | None:
@@ -95,15 +87,15 @@ def work_of_evaluation(task: Task, configs: Mapping[str, TrainConfig], counts: C
     net, crop = net_of(config, counts), config.data.crop
     scales = parse_test_scales(task.cfg.scales, parse_scale(config.data.scale, crop), crop)
     if task.cfg.protocol == Method.dense:
-        of_image = sum(multiply_adds(net, side, dense=True) for side in scales)
+        of_image = sum(multiply_adds(partial(score_map, net), side) for side in scales)
     else:
         of_image = CROPS[task.cfg.protocol] * len(scales) * multiply_adds(net, crop)
     return of_image * (1 + config.data.flip) * counts.val
 
 
-def net_of(config: TrainConfig, counts: Counts) -> VGG:
+def net_of(config: TrainConfig, counts: Counts) -> ConvNet:
     with torch.device("meta"):
-        return VGG(**asdict(config.model), num_classes=counts.classes, crop=config.data.crop).eval()
+        return build_net(config.model, num_classes=counts.classes, crop=config.data.crop).eval()
 
 
 def rate(records: Iterable[Record], *, gpu: bool) -> Rate:
@@ -126,7 +118,7 @@ def rate(records: Iterable[Record], *, gpu: bool) -> Rate:
 def rate_of_record(record: Record) -> float:
     """Multiply-adds a second of one device in a training that has finished, reading and validating included."""
     with torch.device("meta"):
-        net = build_net(record).eval()
+        net = net_of_record(record).eval()
     images = record.cost["epochs"] * record.data["num_train"]
     done = TRAINING * multiply_adds(net, record.data["crop"]) * images
     return done / (record.cost["wall_seconds"] * record.cost["devices"])

@@ -1,7 +1,7 @@
 """What describe.py prints of a net, of two, and of the stacks of section 2.3."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +18,8 @@ from vggsuite.composing import compose_command, to_config
 from vggsuite.data.find import find_images
 from vggsuite.errors import UserError, first_line
 from vggsuite.files import write_atomically
-from vggsuite.models.vgg import VGG
+from vggsuite.models.build import build_net
+from vggsuite.models.net import ConvNet
 from vggsuite.protocol import Precision
 
 OWN = ("model=", "model.depth=", "model.lrn=", "model.conv1x1=")  # what makes a net; other factors are of both
@@ -137,11 +138,11 @@ def classes_of(config: DescribeConfig) -> int:
     return config.num_classes or config.data.expected.get("classes") or len(find_images(config.data).classes)
 
 
-def make_net(config: DescribeConfig, num_classes: int) -> VGG:
-    return VGG(**asdict(config.model), num_classes=num_classes, crop=config.data.crop)
+def make_net(config: DescribeConfig, num_classes: int) -> ConvNet:
+    return build_net(config.model, num_classes=num_classes, crop=config.data.crop)
 
 
-def on_meta(config: DescribeConfig, num_classes: int) -> VGG:
+def on_meta(config: DescribeConfig, num_classes: int) -> ConvNet:
     """The net, its weights' shapes alone."""
     with torch.device("meta"):
         return make_net(config, num_classes)

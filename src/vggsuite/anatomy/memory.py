@@ -7,13 +7,12 @@ from functools import partial
 from warnings import catch_warnings, filterwarnings
 
 import torch
-from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.distributed._tools.mem_tracker import MemTracker
-from torch.nn import functional as F
 
 from vggsuite.config import RecipeConfig
 from vggsuite.errors import UserError
+from vggsuite.models.net import ConvNet
 from vggsuite.protocol import Precision
 
 UNITS = {"MB": 10**6, "GB": 10**9, "MIB": 2**20, "GIB": 2**30}
@@ -29,7 +28,7 @@ class Step:
         recipe: whose momentum, precision and checkpointing count.
     """
 
-    make: Callable[[], nn.Module]
+    make: Callable[[], ConvNet]
     side: int
     recipe: RecipeConfig
 
@@ -39,7 +38,7 @@ class Step:
         with FakeTensorMode(), catch_warnings():
             filterwarnings("ignore", "Module is None")  # the tracker's, of what is computed once more
             net = self.make().train()
-            net.checkpoint_activations = self.recipe.checkpoint_activations  # type: ignore[assignment]
+            net.checkpoint_activations = self.recipe.checkpoint_activations
             optimizer = torch.optim.SGD(net.parameters(), self.recipe.lr, self.recipe.momentum)
             tracker = MemTracker()
             tracker.track_external(net, optimizer)
@@ -47,8 +46,9 @@ class Step:
                 for _ in range(2):  # momentum is there from the first step's end
                     images = torch.empty(batch_size, 3, self.side, self.side)
                     with torch.autocast("cpu", torch.bfloat16, enabled=precision == Precision.bf16):
-                        scores = net(images).float()
-                    F.cross_entropy(scores, torch.zeros(batch_size, dtype=torch.int64)).backward()
+                        scores = net(images)
+                        loss = net.loss(scores, torch.zeros(batch_size, dtype=torch.int64))
+                    loss.backward()
                     optimizer.step()
                     optimizer.zero_grad()
                     tracker.reset_mod_stats()

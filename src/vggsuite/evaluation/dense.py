@@ -7,7 +7,7 @@ FC layers stay the layers that they are, with their own weights, and act on all 
 from torch import Tensor
 from torch.nn import functional as F
 
-from vggsuite.models.vgg import VGG
+from vggsuite.models.net import ConvNet
 from vggsuite.protocol import Average
 
 
@@ -17,25 +17,24 @@ def patches(maps: Tensor, side: int) -> Tensor:
     return F.unfold(maps, side).transpose(1, 2)
 
 
-def score_map(net: VGG, images: Tensor) -> Tensor:
+def score_map(net: ConvNet, images: Tensor) -> Tensor:
     """Class scores [N, classes, h, w] of whole images [N, 3, H, W], one for each place of the crop on the grid of the
     net's stride: h = floor(H / stride) - map_side + 1, which is floor(H / 32) - 6 for a 224-net. Where the net pools
     with `ceil_mode`, each pool rounds up instead. `net` must be in eval mode.
     """
-    maps: Tensor = net.features(images)
+    maps = net.maps(images)
     height, width = (side - net.map_side + 1 for side in maps.shape[2:])
-    scores: Tensor = net.classifier(patches(maps, net.map_side))
+    scores: Tensor = net.last(net.hidden(patches(maps, net.map_side)))
     return scores.transpose(1, 2).unflatten(2, (height, width))
 
 
-def penultimate(net: VGG, images: Tensor, *, relu: bool = True) -> Tensor:
+def penultimate(net: ConvNet, images: Tensor, *, relu: bool = True) -> Tensor:
     """What the second FC layer says of each place, before its ReLU or after it: [N, places, 4096] of whole images
     [N, 3, H, W]. `net` must be in eval mode."""
-    hidden: Tensor = net.classifier[: -1 if relu else 4](patches(net.features(images), net.map_side))
-    return hidden
+    return net.hidden(patches(net.maps(images), net.map_side), relu=relu)
 
 
-def dense_posteriors(net: VGG, images: Tensor, average: Average = Average.scores) -> Tensor:
+def dense_posteriors(net: ConvNet, images: Tensor, average: Average = Average.scores) -> Tensor:
     """Soft-max posteriors [N, classes], float32, of whole images [N, 3, H, W].
 
     Args:
@@ -43,7 +42,7 @@ def dense_posteriors(net: VGG, images: Tensor, average: Average = Average.scores
         images: preprocessed.
         average: over places, of the scores before the soft-max, or of the posteriors after it.
     """
-    hidden, last = penultimate(net, images), net.classifier[-1]
+    hidden, last = penultimate(net, images), net.last
     if average == Average.posteriors:
         return last(hidden).float().softmax(dim=-1).mean(dim=1)
     scores: Tensor = last(hidden.mean(dim=1))  # linear, so it commutes with the mean over places

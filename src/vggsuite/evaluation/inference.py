@@ -29,7 +29,7 @@ from vggsuite.errors import UserError
 from vggsuite.evaluation.dense import dense_posteriors
 from vggsuite.evaluation.views import corners, crop_at, with_mirrored
 from vggsuite.files import load_arrays, naming_damaged, save_arrays
-from vggsuite.models.vgg import VGG
+from vggsuite.models.net import ConvNet
 from vggsuite.protocol import Method, Precision, Protocol
 
 REMEDY = "remove it; what it held is computed anew"  # of a damaged shard
@@ -62,7 +62,7 @@ class Forward(typing.Protocol):
     def whole(self) -> bool:
         """Whether the net sees whole images, or crops of them."""
 
-    def __call__(self, net: VGG, images: Tensor, indices: Tensor) -> Tensor:
+    def __call__(self, net: ConvNet, images: Tensor, indices: Tensor) -> Tensor:
         """Vectors [N, D] of preprocessed whole images [N, 3, H, W], which are those at `indices` of the data set."""
 
 
@@ -98,7 +98,7 @@ class Posteriors:
     def whole(self) -> bool:
         return self.protocol.method == Method.dense
 
-    def __call__(self, net: VGG, images: Tensor, indices: Tensor) -> Tensor:
+    def __call__(self, net: ConvNet, images: Tensor, indices: Tensor) -> Tensor:
         if self.whole:
             return dense_posteriors(net, images, self.protocol.average)
         height, width = images.shape[2:]
@@ -107,19 +107,17 @@ class Posteriors:
         return torch.stack(scores).float().softmax(dim=-1).mean(dim=0)
 
 
-def prepare(net: VGG, forward: Forward, device: torch.device) -> None:
+def prepare(net: ConvNet, forward: Forward, device: torch.device) -> None:
     """Put the net on its device in eval mode, its weights converted once to its precision: an autocast
     would convert all of them again in every call.
 
     Raises:
         ValueError: for a net that was converted to less before.
     """
-    if net.classifier[-1].weight.dtype == torch.bfloat16 and forward.precision == Precision.fp32:
+    if net.last.weight.dtype == torch.bfloat16 and forward.precision == Precision.fp32:
         raise ValueError("this net's weights were rounded to bf16 before; load them anew for fp32")
     net.to(device, DTYPES[forward.precision]).to(memory_format=torch.channels_last).eval()
-    for layer in net.features:
-        if isinstance(layer, torch.nn.MaxPool2d):
-            layer.ceil_mode = forward.ceil_mode
+    net.set_ceil_mode(forward.ceil_mode)
 
 
 @dataclass(frozen=True)
@@ -138,7 +136,7 @@ class Task:
         folder: of the shards.
     """
 
-    net: VGG
+    net: ConvNet
     preprocessing: Preprocessing
     forward: Forward
     images: WholeImages
@@ -246,7 +244,7 @@ def work(rank: int, task: Task, shards: Sequence[Sequence[list[int]]], devices: 
             save_shard(task.folder, found, [index for batch in shard for index in batch])
 
 
-def vectors(net: VGG, images: Tensor, forward: Forward, indices: Tensor) -> Tensor:
+def vectors(net: ConvNet, images: Tensor, forward: Forward, indices: Tensor) -> Tensor:
     """Vectors [N, D] of preprocessed images [N, 3, H, W], each the mean with its mirror image's where that is asked
     for."""
     if not forward.flip:
@@ -256,7 +254,7 @@ def vectors(net: VGG, images: Tensor, forward: Forward, indices: Tensor) -> Tens
 
 
 @torch.inference_mode()
-def predict(net: VGG, preprocessing: Preprocessing, forward: Forward, pixels: Tensor, indices: Tensor) -> Tensor:
+def predict(net: ConvNet, preprocessing: Preprocessing, forward: Forward, pixels: Tensor, indices: Tensor) -> Tensor:
     """Vectors [N, D], float32, of uint8 images [N, 3, H, W], those at `indices` of the data set, on the device that the
     net was prepared for.
 

@@ -4,7 +4,7 @@ import csv
 import io
 import shutil
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vggsuite.config import PROJECT_ROOT, Decoder
+from vggsuite.config import PROJECT_ROOT, Decoder, ModelConfig
 from vggsuite.data.datasets import WholeImages
 from vggsuite.data.layouts import ImageSet
 from vggsuite.data.preprocessing import Preprocessing
@@ -23,7 +23,7 @@ from vggsuite.data.skipping import told_of
 from vggsuite.evaluation import inference
 from vggsuite.evaluation.metrics import confusion_matrix, errors, per_class, rank_of_label
 from vggsuite.files import exclusive, write_atomically
-from vggsuite.models.vgg import VGG
+from vggsuite.models.net import ConvNet
 from vggsuite.protocol import Protocol
 from vggsuite.results.environment import environment, git, peak_memory
 from vggsuite.results.predictions import Predictions, Truth, load_posteriors, save_predictions
@@ -53,24 +53,22 @@ class Subject:
         of: what a record says of its weights; see `Evaluation`.
         classes: the names of its outputs, where they are known.
         published: figures that others printed of these weights.
-        factors: of the net, the arguments that built it.
+        model: the factors of the net.
     """
 
     name: str
     folder: Path
-    net: VGG
+    net: ConvNet
     preprocessing: Preprocessing
     of: dict[str, str]
     classes: Sequence[str] | None = None
     published: Sequence[dict[str, Any]] = ()
-    factors: Mapping[str, Any] = field(default_factory=dict)
+    model: ModelConfig = field(default_factory=ModelConfig)
 
     @property
     def num_classes(self) -> int:
         """The number of its outputs."""
-        last = self.net.classifier[-1]
-        assert isinstance(last, torch.nn.Linear)
-        return last.out_features
+        return self.net.last.out_features
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,8 @@ def settle(cfg: DictConfig, typed: Sequence[str], schema: type[Config]) -> Confi
         adopt_run(cfg, typed, Path(cfg.run))
     elif any(word.startswith(("data.mean=", "data.std=")) for word in typed):
         raise UserError(
-            "data.mean and data.std have no part in published weights; type preprocessing=paper, torchvision or oxford."
+            "data.mean and data.std have no part in published weights; type preprocessing=paper, torchvision, "
+            "oxford or inception."
         )
     elif OmegaConf.is_missing(cfg.model, "depth"):
         raise UserError(f"weights={cfg.weights} says nothing of the net they are of; type model=vgg_d, or another net.")

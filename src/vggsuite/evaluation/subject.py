@@ -1,14 +1,12 @@
 """From the settings of an evaluation to the net and the images."""
 
-import functools
-from dataclasses import asdict
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from vggsuite.config import EvaluateConfig
+from vggsuite.config import EvaluateConfig, ModelConfig
 from vggsuite.data.find import find_images
 from vggsuite.data.layouts import ImageSet
 from vggsuite.data.preprocessing import Preprocessing
@@ -17,8 +15,9 @@ from vggsuite.errors import UserError
 from vggsuite.evaluation.run import Evaluator, Subject
 from vggsuite.files import read_lines
 from vggsuite.finished_run import load_checkpoint
-from vggsuite.models.state import fill, num_classes
-from vggsuite.models.vgg import VGG
+from vggsuite.models.build import build_net, net_for
+from vggsuite.models.factors import arguments_of
+from vggsuite.models.state import fill
 from vggsuite.models.weights import load_weights
 from vggsuite.naming import slug
 from vggsuite.results.record import read_record
@@ -34,11 +33,11 @@ def make_subject(config: EvaluateConfig) -> Subject:
     crop = config.data.crop
     if config.run:
         preprocessing = Preprocessing(config.data.mean, config.data.std)
-        return subject_of_run(Path(config.run), asdict(config.model), crop=crop, preprocessing=preprocessing)
+        return subject_of_run(Path(config.run), config.model, crop=crop, preprocessing=preprocessing)
     source = str(config.weights)
     return published_subject(
         source,
-        asdict(config.model),
+        config.model,
         crop=crop,
         preprocessing=config.preprocessing,
         runs=Path(config.paths.runs),
@@ -46,17 +45,17 @@ def make_subject(config: EvaluateConfig) -> Subject:
     )
 
 
-def subject_of_run(folder: Path, factors: dict[str, Any], *, crop: int, preprocessing: Preprocessing) -> Subject:
+def subject_of_run(folder: Path, model: ModelConfig, *, crop: int, preprocessing: Preprocessing) -> Subject:
     """The net of a finished run.
 
     Args:
         folder: of the run.
-        factors: of the net.
+        model: the net's factors.
         crop: its side.
         preprocessing: of its pixels.
     """
     record, state = read_record(folder), load_checkpoint(folder).weights
-    net = VGG(**factors, num_classes=num_classes(state), crop=crop)
+    net = net_for(state, model, crop)
     fill(
         net,
         state,
@@ -70,27 +69,26 @@ def subject_of_run(folder: Path, factors: dict[str, Any], *, crop: int, preproce
         preprocessing=preprocessing,
         of=weights_of(record.name, folder, record.environment["started"]),
         classes=read_lines(folder / CLASSES_FILE, "repeat the run with rerun=true"),
-        factors=factors,
+        model=model,
     )
 
 
 def published_subject(
-    source: str, factors: dict[str, Any], *, crop: int, preprocessing: str | None, runs: Path, group: str
+    source: str, model: ModelConfig, *, crop: int, preprocessing: str | None, runs: Path, group: str
 ) -> Subject:
     """A net with published weights.
 
     Args:
         source: a file, or torchvision's name.
-        factors: of the net.
+        model: the net's factors.
         crop: its side.
         preprocessing: of its pixels, None for what is known of it.
         runs, group: `runs`/`group`/<the weights' name> is the folder of what is found of it.
     """
-    build = functools.partial(VGG, **factors, crop=crop)
     with torch.device("meta"):
-        outline = build()
+        outline = build_net(model, crop=crop)
     weights = load_weights(source, outline, preprocessing)
-    net = build(num_classes=num_classes(weights.state))
+    net = net_for(weights.state, model, crop)
     fill(net, weights.state, f"weights={source}")
     name = f"{group}/{slug(weights.name)}"
     return Subject(
@@ -102,11 +100,11 @@ def published_subject(
             "weights": weights.name,
             "sha256": weights.sha256(),
             "preprocessing": text(weights.preprocessing),
-            "net": text(factors | {"crop": crop}),
+            "net": text({"family": model.family} | arguments_of(model) | {"crop": crop}),
         },
         classes=weights.classes,
         published=weights.figures,
-        factors=factors,
+        model=model,
     )
 
 

@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path, PurePath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
+from torch.nn import functional as F
 
 from vggsuite.anatomy.report import shape_text
 from vggsuite.config import EvaluateConfig
@@ -21,8 +22,11 @@ from vggsuite.data.pictures import by_pillow
 from vggsuite.data.scale import parse_scale
 from vggsuite.errors import UserError
 from vggsuite.evaluation.run import Subject
+from vggsuite.models.net import ConvNet
+from vggsuite.models.state import module_names
 
 INCHES = 1.1  # of a small picture
+MANY_LAYERS = 20
 MOST_CANDIDATES = 5  # that an ambiguous name is told to be of
 
 
@@ -106,16 +110,37 @@ def draw_feature_maps(subject: Subject, picture: Picture, side: int, number: int
 
 
 def feature_maps(subject: Subject, pixels: Tensor) -> dict[str, Tensor]:
-    """What the convolutions make of pixels, uint8 [1, 3, H, W], after ReLU: float32 [C, H, W] by the paper's name."""
-    net, found = subject.net.eval(), dict[str, Tensor]()
-    names = {index: name for name, index in net.conv_names.items()}
-    maps, name = subject.preprocessing(pixels), ""
-    for index, layer in enumerate(net.features):
-        name = names.get(index, name)
-        maps = layer(maps)
-        if isinstance(layer, nn.ReLU):
-            found[name] = maps[0].clone()
-    return found
+    """What the convolutions make of pixels, uint8 [1, 3, H, W], after their activations: float32 [C, H, W] by the names
+    of the layers; of a net of many layers the last one of each size of map and of channels."""
+    tracer = ActivationTracer(subject.net.eval())
+    tracer.run(subject.preprocessing(pixels))
+    if len(tracer.found) <= MANY_LAYERS:
+        return tracer.found
+    return dict({maps.shape: (name, maps) for name, maps in tracer.found.items()}.values())
+
+
+class ActivationTracer(fx.Interpreter):
+    """Runs a net operation by operation, and keeps what each activation makes.
+
+    Attributes:
+        found: the maps [C, H, W] of the last image by the name of the convolution before.
+    """
+
+    def __init__(self, net: ConvNet) -> None:
+        super().__init__(fx.symbolic_trace(net))
+        self.names = {path: name for name, path in module_names(net).items()}
+        self.found: dict[str, Tensor] = {}
+        self.name = ""
+
+    def run_node(self, n: fx.Node) -> Any:
+        made = super().run_node(n)
+        module = self.fetch_attr(str(n.target)) if n.op == "call_module" else n.target
+        if isinstance(module, nn.Conv2d) and "downsample" not in str(n.target):  # a shortcut's, which is not the layer
+            self.name = self.names[str(n.target)]
+        is_activation = isinstance(module, nn.ReLU | nn.LeakyReLU | nn.PReLU) or module is F.relu
+        if is_activation and made.ndim == 4:
+            self.found[self.name] = made[0].clone()
+        return made
 
 
 def draw_views(config: EvaluateConfig, picture: Picture, number: int) -> Figure:

@@ -8,14 +8,14 @@ from matplotlib.figure import Figure
 
 from vggsuite.errors import UserError
 from vggsuite.figures.of_images import blank
-from vggsuite.models.vgg import VGG
+from vggsuite.models.net import ConvNet
 from vggsuite.results.run_folder import METRICS_FILE, logged
 
 COLUMNS = 16
 INCHES = 0.55  # of a filter
 
 
-def draw_filters(net: VGG, name: str, *, bgr: bool = False) -> Figure:
+def draw_filters(net: ConvNet, name: str, *, bgr: bool = False) -> Figure:
     """The filters of the first convolution, in the colours that they answer to, each stretched to its own range.
 
     Args:

@@ -15,7 +15,7 @@ from vggsuite.evaluation.dense import score_map
 from vggsuite.evaluation.views import centre, crop_at
 from vggsuite.files import load_arrays, naming_damaged, save_arrays
 from vggsuite.localisation.regression import decoded, of_classes
-from vggsuite.models.vgg import VGG
+from vggsuite.models.net import ConvNet
 from vggsuite.protocol import Precision
 from vggsuite.results.localisation_records import REMEDY
 
@@ -55,7 +55,7 @@ class OfClasses(ABC):
         """What it is called."""
 
     @abstractmethod
-    def __call__(self, net: VGG, images: Tensor, indices: Tensor) -> Tensor:
+    def __call__(self, net: ConvNet, images: Tensor, indices: Tensor) -> Tensor:
         """See `vggsuite.evaluation.inference.Forward`."""
 
 
@@ -65,7 +65,7 @@ class CentreBoxes(OfClasses):
     told = "boxes of the centre crop"
     whole = False
 
-    def __call__(self, net: VGG, images: Tensor, indices: Tensor) -> Tensor:
+    def __call__(self, net: ConvNet, images: Tensor, indices: Tensor) -> Tensor:
         height, width = images.shape[2:]
         top, left = centre(height, width, net.crop)
         outputs = net(crop_at(images, (top, left), net.crop)).float()
@@ -84,7 +84,7 @@ class OfPlaces(OfClasses):
 
     crops: bool = False
 
-    def outputs(self, net: VGG, images: Tensor) -> tuple[Tensor, tuple[int, int]]:
+    def outputs(self, net: ConvNet, images: Tensor) -> tuple[Tensor, tuple[int, int]]:
         """What the net says at the places, row by row, [N, places, outputs]; and how many rows and columns there
         are."""
         if not self.crops:
@@ -105,7 +105,7 @@ class PlacesBoxes(OfPlaces):
 
     told = "boxes"
 
-    def __call__(self, net: VGG, images: Tensor, indices: Tensor) -> Tensor:
+    def __call__(self, net: ConvNet, images: Tensor, indices: Tensor) -> Tensor:
         outputs, (rows, columns) = self.outputs(net, images)
         chosen = of_classes(outputs.flatten(0, 1), self.classes_at(indices, outputs))
         boxes = decoded(chosen, net.crop).unflatten(0, outputs.shape[:2])
@@ -119,7 +119,7 @@ class PlacesPosteriors(OfPlaces):
 
     told = "class scores"
 
-    def __call__(self, net: VGG, images: Tensor, indices: Tensor) -> Tensor:
+    def __call__(self, net: ConvNet, images: Tensor, indices: Tensor) -> Tensor:
         outputs, _ = self.outputs(net, images)
         posteriors = outputs.softmax(dim=2).flatten(0, 1)
         return posteriors.gather(1, self.classes_at(indices, outputs)).unflatten(0, outputs.shape[:2]).flatten(1)

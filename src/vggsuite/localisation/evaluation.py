@@ -38,6 +38,7 @@ from vggsuite.localisation.config import BoxEvaluateConfig, BoxProtocol, TestSpl
 from vggsuite.localisation.images import BoxedImages, Guesses, guesses_of, read_boxed
 from vggsuite.localisation.regressor import Regressor, load_regressor
 from vggsuite.localisation.settings import classifier_of, merging_of, name_of_test, output_folder, test_scales
+from vggsuite.models.build import model_of
 from vggsuite.naming import repeat_command
 from vggsuite.protocol import Protocol
 from vggsuite.results.environment import environment, git
@@ -189,8 +190,7 @@ def classifier_subject(config: BoxEvaluateConfig, regressor: Regressor) -> Subje
     folder = classifier_of(config)
     record = read_record(folder)
     preprocessing = Preprocessing(record.data["mean"], record.data["std"])
-    factors = {name: value for name, value in record.model.items() if name != "parameters"}
-    subject = subject_of_run(folder, factors, crop=record.data["crop"], preprocessing=preprocessing)
+    subject = subject_of_run(folder, model_of(record.model), crop=record.data["crop"], preprocessing=preprocessing)
     if subject.classes != regressor.subject.classes:
         raise UserError(f"classifier={folder} knows other classes than {config.run}; name a net of the same classes.")
     ours, theirs = regressor.subject.net, subject.net

@@ -16,11 +16,17 @@ class BoxRegression(Training):
 
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
         pixels, shift, labels, edges = batch
-        outputs = of_classes(self.outputs(pixels, shift), labels[:, None])[:, 0]
+        outputs = self.boxes(pixels, labels, shift)
         return euclidean_loss(outputs, encoded(edges, self.net.crop))
 
     def validation_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> None:
         pixels, labels, truth = batch
-        outputs = of_classes(self.outputs(pixels), labels[:, None])[:, 0]
+        outputs = self.boxes(pixels, labels)
         overlaps = best_overlaps(decoded(outputs, self.net.crop), truth)
         self.log_means([100 * (overlaps <= CORRECT).float().mean(), overlaps.mean()], len(labels))
+
+    def boxes(self, pixels: Tensor, labels: Tensor, shift: Tensor | None = None) -> Tensor:
+        """What the net says of the box of each crop's class: [N, 4]; see `outputs`."""
+        outputs = self.outputs(pixels, shift)
+        assert isinstance(outputs, Tensor)  # nets that learn boxes have no auxiliary classifiers
+        return of_classes(outputs, labels[:, None])[:, 0]

@@ -1,7 +1,7 @@
 """Trained box regressors."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +16,8 @@ from vggsuite.files import read_lines
 from vggsuite.finished_run import load_checkpoint
 from vggsuite.localisation.candidates import Size
 from vggsuite.localisation.regression import decoded
-from vggsuite.models.state import fill, num_classes
-from vggsuite.models.vgg import VGG
+from vggsuite.models.build import net_for
+from vggsuite.models.state import fill
 from vggsuite.results.localisation_records import read_localiser
 from vggsuite.results.run_folder import CHECKPOINT, CLASSES_FILE, weights_of
 
@@ -49,7 +49,7 @@ def load_regressor(folder: Path, model: ModelConfig, data: DataConfig) -> Regres
         UserError: where its checkpoint is damaged, or of another net.
     """
     record, state = read_localiser(folder), load_checkpoint(folder).weights
-    net = VGG(**asdict(model), num_classes=num_classes(state), crop=data.crop)
+    net = net_for(state, model, data.crop)
     fill(net, state, str(folder / CHECKPOINT), remedy="the run's config.yaml or its checkpoint was changed; repeat it")
     subject = Subject(
         name=record.name,
@@ -58,6 +58,6 @@ def load_regressor(folder: Path, model: ModelConfig, data: DataConfig) -> Regres
         preprocessing=Preprocessing(data.mean, data.std),
         of=weights_of(record.name, folder, record.environment["started"]),
         classes=read_lines(folder / CLASSES_FILE, "repeat the run with rerun=true"),
-        factors=asdict(model),
+        model=model,
     )
     return Regressor(subject, record.boxes["mean_box"])

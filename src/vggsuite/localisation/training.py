@@ -32,7 +32,7 @@ from vggsuite.localisation.module import BoxRegression
 from vggsuite.localisation.regression import COORDINATES, encoded
 from vggsuite.localisation.regressor import Regressor
 from vggsuite.localisation.settings import output_folder
-from vggsuite.models.vgg import VGG
+from vggsuite.models.net import ConvNet
 from vggsuite.naming import repeat_command, run_name
 from vggsuite.results.localisation_records import LOCALISER_FILE, Localiser
 from vggsuite.results.record import Record
@@ -81,13 +81,13 @@ class Localising:
     def num_outputs(self, data: ImageData) -> int:
         return COORDINATES * (len(data.images.classes) if self.config.regression == Regression.pcr else 1)
 
-    def pictures(self, run: Run, net: VGG, record: Record) -> dict[str, np.ndarray]:
+    def pictures(self, run: Run, net: ConvNet, record: Record) -> dict[str, np.ndarray]:
         return {}
 
-    def make_module(self, net: VGG, preprocessing: Preprocessing) -> L.LightningModule:
+    def make_module(self, net: ConvNet, preprocessing: Preprocessing) -> L.LightningModule:
         return BoxRegression(net, preprocessing, self.config.recipe)
 
-    def make_record(self, run: Run, net: VGG, fitted: dict[str, Any]) -> Localiser:
+    def make_record(self, run: Run, net: ConvNet, fitted: dict[str, Any]) -> Localiser:
         config, data = self.config, run.data
         assert isinstance(data, BoxData)
         mean_box = mean_target(data)
@@ -96,7 +96,7 @@ class Localising:
         folder = output_folder(test.config, [])
         localisation = finished(test, folder, command)
         return Localiser(
-            **record_fields(run, net, fitted, command=command),
+            **record_fields(run, fitted, command=command),
             test={
                 "protocol": localisation.protocol,
                 "scales": localisation.of[0]["scales"],
@@ -114,7 +114,7 @@ class Localising:
             },
         )
 
-    def test(self, run: Run, net: VGG, mean_box: list[float]) -> GroundTruth:
+    def test(self, run: Run, net: ConvNet, mean_box: list[float]) -> GroundTruth:
         """The test on the centre crop that ends a training."""
         config = self.config
         name = run_name(config.data.name, config.experiment, config.variant, config.seed)

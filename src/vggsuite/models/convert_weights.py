@@ -5,37 +5,35 @@ python -m vggsuite.models.convert_weights VGG_ILSVRC_16_layers.caffemodel vgg16_
 
 import argparse
 import sys
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 import yaml
 
 from vggsuite.config import PROJECT_ROOT, ModelConfig
 from vggsuite.errors import UserError
-from vggsuite.models.state import num_classes, require_fit
-from vggsuite.models.vgg import VGG
+from vggsuite.models.build import build_net, model_of, net_for
+from vggsuite.models.state import require_fit
 from vggsuite.models.weights import PREPROCESSINGS, Weights, load_weights
 
 
-def convert(source: Path, target: Path, factors: dict[str, Any], preprocessing: str | None = None) -> Weights:
+def convert(source: Path, target: Path, model: ModelConfig, preprocessing: str | None = None) -> Weights:
     """Write the weights in `source` with their preprocessing and figures to `target`.
 
     Args:
         source: a file that `load_weights` reads.
         target: the file to write.
-        factors: of the net they are of, arguments of `VGG`.
+        model: the net they are of.
         preprocessing: where the file does not tell.
 
     Raises:
         UserError: where they cannot be read, or are of another net.
     """
     with torch.device("meta"):
-        outline = VGG(**factors)
+        outline = build_net(model)
     weights = load_weights(str(source), outline, preprocessing)
     with torch.device("meta"):
-        outline = VGG(**factors, num_classes=num_classes(weights.state))
+        outline = net_for(weights.state, model, outline.crop)
     require_fit(outline, weights.state, str(source))
     content = {
         "name": weights.name,
@@ -55,9 +53,9 @@ def main() -> None:
     parser.add_argument("--net", choices=nets, required=True, help="whose weights they are, as model=... names it")
     parser.add_argument("--preprocessing", choices=PREPROCESSINGS, help="where the file does not tell")
     arguments = parser.parse_args()
-    factors = asdict(ModelConfig(**yaml.safe_load(nets[arguments.net].read_text())))
+    model = model_of(yaml.safe_load(nets[arguments.net].read_text()))
     try:
-        weights = convert(arguments.source, arguments.target, factors, arguments.preprocessing)
+        weights = convert(arguments.source, arguments.target, model, arguments.preprocessing)
     except UserError as error:
         sys.exit(f"error: {error}")
     print(f"{arguments.target}: {weights.name}, {weights.preprocessing}")

@@ -7,15 +7,15 @@ import torch
 from torch import Tensor, nn
 
 from vggsuite.errors import UserError
-from vggsuite.models.state import first_difference
-from vggsuite.models.vgg import VGG
+from vggsuite.models.net import ConvNet
+from vggsuite.models.state import first_difference, module_names
 
 # What B to E take from A: its first four convolutions, by shape and name, and the three FC layers.
 LAYERS_FROM_A = ("conv1_1", "conv2_1", "conv3_1", "conv3_2", "fc6", "fc7", "fc8")
-LAST = "classifier.6."  # the parameters of the last layer, whose outputs are the classes
+ONE_FC = "fc"  # in the place of the last three, where the maps are averaged
 
 
-def draw_weights(net: VGG, distribution: str, *, std: float = 0.01) -> None:
+def draw_weights(net: ConvNet, distribution: str, *, std: float = 0.01) -> None:
     """Draw all convolution and FC weights anew from torch's global generator; biases are 0.
 
     Args:
@@ -35,19 +35,20 @@ def draw_weights(net: VGG, distribution: str, *, std: float = 0.01) -> None:
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
             case _:
                 raise UserError(f"init.distribution={distribution} is unknown; allowed: normal, glorot, kaiming.")
-        assert layer.bias is not None
-        nn.init.zeros_(layer.bias)
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)
 
 
 @torch.no_grad()
-def copy_from_net_a(net: VGG, net_a: VGG) -> None:
+def copy_from_net_a(net: ConvNet, net_a: ConvNet) -> None:
     """Copy the layers `LAYERS_FROM_A`, weights and biases, from a trained net A.
 
     Raises:
         UserError: where a layer is missing or has another shape in `net`.
     """
     target, source = dict(net.named_weight_layers()), dict(net_a.named_weight_layers())
-    for name in LAYERS_FROM_A:
+    convolutions = [name for name in LAYERS_FROM_A if not name.startswith(ONE_FC)]
+    for name in [*convolutions, ONE_FC] if ONE_FC in target else LAYERS_FROM_A:
         if name not in target or name not in source or target[name].weight.shape != source[name].weight.shape:
             raise UserError(
                 f"init=net_a cannot copy {name}, which the two nets do not share in one shape; allowed: a run of net A "
@@ -56,14 +57,14 @@ def copy_from_net_a(net: VGG, net_a: VGG) -> None:
         target[name].load_state_dict(source[name].state_dict())
 
 
-def copy_all(net: VGG, state: Mapping[str, Tensor], *, but_last: bool = False) -> None:
+def copy_all(net: ConvNet, state: Mapping[str, Tensor], *, but_last: bool = False) -> None:
     """Copy every layer from the weights of the same net; `but_last`: all but the last, whose classes may be others.
 
     Raises:
         UserError: where the two nets differ.
     """
     if but_last:
-        state = {**state, **{name: value for name, value in net.state_dict().items() if name.startswith(LAST)}}
+        state = {**state, **{name: value for name, value in net.state_dict().items() if net.is_of_outputs(name)}}
     if difference := first_difference(net, state):
         raise UserError(
             f"init.layers={'all_but_last' if but_last else 'all'} cannot copy {difference}: the other net is not this "
@@ -73,7 +74,7 @@ def copy_all(net: VGG, state: Mapping[str, Tensor], *, but_last: bool = False) -
     net.load_state_dict(state)
 
 
-def frozen_layers(net: VGG, freeze: Any) -> list[str]:
+def frozen_layers(net: ConvNet, freeze: Any) -> list[str]:
     """The layers that `recipe.freeze` means, by the paper's names.
 
     Args:
@@ -83,8 +84,13 @@ def frozen_layers(net: VGG, freeze: Any) -> list[str]:
     Raises:
         UserError: for anything else, and where nothing would be left to learn.
     """
-    names = [name for name, _ in net.named_weight_layers()]
-    words = {"none": [], "conv": list(net.conv_names), "all_but_last": names[:-1]}
+    paths = module_names(net)
+    names = list(paths)
+    words = {
+        "none": [],
+        "conv": net.conv_names,
+        "all_but_last": [name for name, path in paths.items() if path not in net.outputs],
+    }
     asked = words.get(freeze) if isinstance(freeze, str) else freeze
     if not isinstance(asked, list) or not set(asked) < set(names):
         raise UserError(

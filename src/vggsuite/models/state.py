@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from vggsuite.errors import UserError
-from vggsuite.models.vgg import VGG
+from vggsuite.models.net import ConvNet
 
 REMEDY = "type the model=... of these weights, and the data=... or data.crop=... of their crop"
 
 
-def module_names(net: VGG) -> dict[str, str]:
+def module_names(net: ConvNet) -> dict[str, str]:
     """torchvision's name of each weight layer under the paper's: "features.0" for "conv1_1"."""
     names = {id(module): name for name, module in net.named_modules()}
     return {paper_name: names[id(layer)] for paper_name, layer in net.named_weight_layers()}
@@ -40,20 +40,20 @@ def require_tensors(state: Mapping[Any, Any]) -> None:
             raise ValueError(f"{name!r} is no plain tensor")
 
 
-def num_classes(state: Mapping[str, Tensor]) -> int:
-    """The number of outputs of the net that has these parameters."""
-    last = state.get("classifier.6.bias")
+def num_classes(state: Mapping[str, Tensor], last_name: str) -> int:
+    """The number of outputs of the net that has these parameters, and whose last layer is called so."""
+    last = state.get(f"{last_name}.bias")
     if last is None:
         raise UserError(
-            "the weights have no classifier.6.bias, the third FC layer, whose outputs are the classes; allowed: a "
-            "state dict under torchvision's names, without a prefix."
+            f"the weights have no {last_name}.bias, the last layer's, whose outputs are the classes; allowed: a state "
+            "dict under torchvision's names, without a prefix."
         )
     if last.ndim != 1:
-        raise UserError(f"the weights have a classifier.6.bias of shape {list(last.shape)}; allowed: a number a class.")
+        raise UserError(f"the weights have a {last_name}.bias of shape {list(last.shape)}; allowed: a number a class.")
     return len(last)
 
 
-def first_difference(net: VGG, state: Mapping[str, Tensor]) -> str | None:
+def first_difference(net: ConvNet, state: Mapping[str, Tensor]) -> str | None:
     """The first layer, from the image on, in which `state` is not of `net`, and how they differ; None if it fits."""
     paper_names = {module: paper_name for paper_name, module in module_names(net).items()}
     own = net.state_dict()
@@ -75,7 +75,7 @@ def from_the_image_on(name: str) -> tuple[Any, ...]:
     return not name.startswith("features."), numbers, parameter != "weight"
 
 
-def require_fit(net: VGG, state: Mapping[str, Tensor], source: str, *, remedy: str = REMEDY) -> None:
+def require_fit(net: ConvNet, state: Mapping[str, Tensor], source: str, *, remedy: str = REMEDY) -> None:
     """Make sure that `state` is of a net like `net`.
 
     Raises:
@@ -85,7 +85,7 @@ def require_fit(net: VGG, state: Mapping[str, Tensor], source: str, *, remedy: s
         raise UserError(f"{source} is of another net, first in {difference}; {remedy}.")
 
 
-def fill(net: VGG, state: Mapping[str, Tensor], source: str, *, remedy: str = REMEDY) -> None:
+def fill(net: ConvNet, state: Mapping[str, Tensor], source: str, *, remedy: str = REMEDY) -> None:
     """Give `net` the weights `state`; raises as `require_fit`."""
     require_fit(net, state, source, remedy=remedy)
     net.load_state_dict(state, strict=False)  # older files lack batch norm's counters

@@ -17,15 +17,15 @@ import torch
 import yaml
 from pydantic import ConfigDict, Field
 from torch import Tensor, nn
-from torchvision.models import WeightsEnum, get_model_weights, get_weight, list_models
+from torchvision.models import GoogLeNet_Weights, WeightsEnum, get_model, get_model_weights, get_weight, list_models
 from typing_extensions import TypedDict  # as pydantic asks for below Python 3.12
 
 from vggsuite.errors import UserError
 from vggsuite.files import DAMAGE, naming_damaged, reason
 from vggsuite.models.caffe import Layers, read_caffemodel
 from vggsuite.models.keras import read_keras
+from vggsuite.models.net import ConvNet
 from vggsuite.models.state import digest, module_names, require_tensors
-from vggsuite.models.vgg import VGG
 from vggsuite.typed import typed
 
 IMAGENET_MEAN = [123.68, 116.779, 103.939]  # R, G, B of the released weights
@@ -37,10 +37,11 @@ PREPROCESSINGS: dict[str, dict[str, Any]] = {
         "std": [255 * value for value in (0.229, 0.224, 0.225)],
     },
     "oxford": {"mean": IMAGENET_MEAN, "bgr": True},
+    "inception": {"mean": [127.5] * 3, "std": [127.5] * 3},  # of torchvision's GoogLeNet, which undoes its own first
 }
 READERS = {".caffemodel": read_caffemodel, ".h5": read_keras}
 TORCH_FILES = (".pth", ".pt")
-TORCHVISION_VGGS = list_models(include="vgg*")
+TORCHVISION_NETS = [*list_models(include="vgg*"), "googlenet", *(f"resnet{depth}" for depth in (18, 34, 50, 101, 152))]
 
 
 OfChannels = Annotated[list[float], Field(min_length=3, max_length=3)]
@@ -89,7 +90,7 @@ class Weights:
         return digest(self.state)
 
 
-def load_weights(source: str, net: VGG, preprocessing: str | None) -> Weights:
+def load_weights(source: str, net: ConvNet, preprocessing: str | None) -> Weights:
     """The weights that `source` names: a file, or torchvision's name of a set.
 
     Args:
@@ -100,6 +101,15 @@ def load_weights(source: str, net: VGG, preprocessing: str | None) -> Weights:
     Raises:
         UserError: where nothing is found or known, or the file is damaged.
     """
+    found = find_weights(source, net, preprocessing)
+    if net.auxiliary:
+        return found
+    state = {name: value for name, value in found.state.items() if not name.startswith("aux")}
+    return replace(found, state=state)
+
+
+def find_weights(source: str, net: ConvNet, preprocessing: str | None) -> Weights:
+    """As `load_weights`, with auxiliary classifiers that the net may not have."""
     path = Path(source).expanduser()
     if path.is_file():
         return from_file(path, net, preprocessing)
@@ -108,10 +118,10 @@ def load_weights(source: str, net: VGG, preprocessing: str | None) -> Weights:
     return from_torchvision(torchvision_weights(source, net), preprocessing)
 
 
-def torchvision_weights(name: str, net: VGG) -> WeightsEnum:
+def torchvision_weights(name: str, net: ConvNet) -> WeightsEnum:
     """torchvision's entry of that name, which is refused where it is of another net."""
     try:
-        if name in TORCHVISION_VGGS:
+        if name in TORCHVISION_NETS:
             entry = get_model_weights(name).DEFAULT
         elif "." in name:
             entry = get_weight(name)
@@ -123,7 +133,7 @@ def torchvision_weights(name: str, net: VGG) -> WeightsEnum:
     return entry if theirs and type(entry) is get_model_weights(theirs) else refuse_name(name, net)
 
 
-def refuse_name(name: str, net: VGG) -> NoReturn:
+def refuse_name(name: str, net: ConvNet) -> NoReturn:
     theirs = torchvision_name(net)
     names = f", DEFAULT, {theirs} or {', '.join(map(str, get_model_weights(theirs)))}" if theirs else ""
     raise UserError(
@@ -132,14 +142,27 @@ def refuse_name(name: str, net: VGG) -> NoReturn:
     )
 
 
-def torchvision_name(net: VGG) -> str:
-    """torchvision's name of the net's architecture, "" where it has none."""
-    name = f"vgg{len(net.conv_names) + 3}{'_bn' if net.batch_norm else ''}"
-    ours_alone = any(
-        isinstance(layer, nn.LocalResponseNorm) or (isinstance(layer, nn.Conv2d) and layer.kernel_size != (3, 3))
-        for layer in net.features
-    )
-    return "" if ours_alone or name not in TORCHVISION_VGGS else name
+def torchvision_name(net: ConvNet) -> str:
+    """torchvision's name of the net's architecture, "" where it has none: of the net there whose parameters are called
+    so and whose kernels are of these sizes, whatever the width and the classes."""
+    if any(isinstance(layer, nn.LocalResponseNorm | nn.LeakyReLU) for layer in net.modules()):
+        return ""  # which parameters do not tell
+    own = kernels(net)
+    return next((name for name in TORCHVISION_NETS if kernels_of(name) == own), "")
+
+
+@cache
+def kernels_of(name: str) -> dict[str, torch.Size]:
+    """`kernels` of torchvision's net of that name."""
+    more = {"init_weights": False} if name == "googlenet" or name.startswith("vgg") else {}
+    with torch.device("meta"):
+        return kernels(get_model(name, **more))
+
+
+def kernels(net: nn.Module) -> dict[str, torch.Size]:
+    """The sizes of the kernels of a net by the names of its parameters, an empty one for others; auxiliary classifiers
+    aside."""
+    return {name: value.shape[2:] for name, value in net.state_dict().items() if not name.startswith("aux")}
 
 
 def from_torchvision(entry: WeightsEnum, preprocessing: str | None) -> Weights:
@@ -171,6 +194,7 @@ def described_by(entry: WeightsEnum, state: Mapping[str, Tensor], preprocessing:
     """`state` with what torchvision says of it; its figure holds for its own preprocessing only."""
     require_classifier(entry)
     transforms, metrics = entry.transforms(), entry.meta["_metrics"]["ImageNet-1K"]
+    own = "inception" if isinstance(entry, GoogLeNet_Weights) else "torchvision"
     figure = {
         "method": "centre_crop",
         "scales": transforms.resize_size,
@@ -178,11 +202,11 @@ def described_by(entry: WeightsEnum, state: Mapping[str, Tensor], preprocessing:
         "top5": round(100 - metrics["acc@5"], 3),
         "source": "torchvision",
     }
-    figures = [figure] if preprocessing in (None, "torchvision") else []
-    return Weights(str(entry), state, PREPROCESSINGS[preprocessing or "torchvision"], entry.meta["categories"], figures)
+    figures = [figure] if preprocessing in (None, own) else []
+    return Weights(str(entry), state, PREPROCESSINGS[preprocessing or own], entry.meta["categories"], figures)
 
 
-def from_file(path: Path, net: VGG, preprocessing: str | None) -> Weights:
+def from_file(path: Path, net: ConvNet, preprocessing: str | None) -> Weights:
     """The weights in a file."""
     if path.suffix in READERS:
         layers = READERS[path.suffix](path)
@@ -210,7 +234,8 @@ def from_file(path: Path, net: VGG, preprocessing: str | None) -> Weights:
     if not preprocessing:
         raise UserError(
             f"weights={path} does not say how its pixels were preprocessed; type preprocessing="
-            f"{'|'.join(PREPROCESSINGS)} (torchvision: divided by a standard deviation; oxford: B, G, R)."
+            f"{'|'.join(PREPROCESSINGS)} (torchvision: divided by a standard deviation; oxford: B, G, R; "
+            "inception: from -1 to 1)."
         )
     return Weights(path.name, content, PREPROCESSINGS[preprocessing])
 
@@ -227,7 +252,7 @@ def of_converted(path: Path, content: Mapping[str, Any], preprocessing: str | No
 
 def torchvision_file(name: str) -> WeightsEnum | None:
     """torchvision's entry whose download has this file name."""
-    entries = (entry for model in TORCHVISION_VGGS for entry in get_model_weights(model))
+    entries = (entry for model in TORCHVISION_NETS for entry in get_model_weights(model))
     return next((entry for entry in entries if entry.url.endswith(f"/{name}")), None)
 
 
@@ -237,7 +262,7 @@ def published_figures() -> dict[str, list[dict[str, Any]]]:
     return yaml.safe_load(files("vggsuite.models").joinpath("published.yaml").read_text())
 
 
-def named_as_torchvision(layers: Layers, net: VGG) -> dict[str, Tensor]:
+def named_as_torchvision(layers: Layers, net: ConvNet) -> dict[str, Tensor]:
     """Weights and biases by the paper's layer names as a state dict; a layer that `net` lacks keeps its name."""
     names = module_names(net)
     state = {}

@@ -21,6 +21,7 @@ EVALUATION_FILE = "evaluation.json"
 TRANSFER_FILE = "transfer.json"
 SCORES_FILE = "scores.npz"  # of a transfer
 EVALUATIONS = "evaluations"  # the folder of a run's evaluations, in the run's own
+OF_TRAINING_IMAGES = "@train"  # at the end of the name of one of the images that the run learnt from
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Record:
         experiment: the experiment's name, or net and scale where none was chosen.
         variant: the further overrides, as they stand in the folder's name; "" for none.
         command: what repeats the run.
-        model: the net's factors, and its number of `parameters`.
+        model: the net's factors, its number of `parameters`, and the `multiply_adds` of a crop's forward pass.
         train_scale: S, [low, high] in pixels.
         test: the fields of the `Protocol` of the dense evaluation that ended the run.
         data: `name`, `fingerprint` of the test images and `train_fingerprint`, `crop`, `mean`, `std`, `num_classes`,
@@ -40,7 +41,8 @@ class Record:
         recipe: the training recipe, with the precision that was chosen.
         init: distribution, layers and, where layers were copied, the `run` they came from, when it `started` and its
             checkpoint's SHA-256.
-        metrics: of that evaluation, see `Evaluation`.
+        metrics: of that evaluation, see `Evaluation`; with `test.training_error` also those of the images that the net
+            was trained on, `train`.
         selection: by what the learning rate and the checkpoint were chosen, with the `best_epoch` (from 1) and its
             error.
         cost: `epochs`, `images_per_second` of training, the `share_waiting_for_images` of its time and the

@@ -78,6 +78,12 @@ class OfErrors(TypedDict):
     top5_interval: Pair
 
 
+class OfRunErrors(OfErrors):
+    """Errors of a run, of its training images also where that was asked for."""
+
+    train: NotRequired[OfErrors]
+
+
 class OfTrainingData(OfData):
     """The data set of a run."""
 
@@ -89,6 +95,7 @@ class OfModel(TypedDict):
     """The net of a run."""
 
     parameters: int
+    multiply_adds: NotRequired[int]
 
 
 class OfCost(TypedDict):
@@ -107,7 +114,7 @@ class OfRun(TypedDict):
     cost: OfCost
     test: OfProtocol
     train_scale: Annotated[list[int], Field(min_length=2, max_length=2)]
-    metrics: OfErrors
+    metrics: OfRunErrors
 
 
 class OfEvaluatedData(OfData):

@@ -14,8 +14,7 @@ from torchmetrics import MeanMetric
 from vggsuite.config import RecipeConfig
 from vggsuite.data.preprocessing import Preprocessing
 from vggsuite.evaluation.metrics import rank_of_label, top_k_error
-from vggsuite.models.initialisation import LAST
-from vggsuite.models.vgg import VGG
+from vggsuite.models.net import ConvNet, Scores
 
 
 class Training(L.LightningModule):
@@ -28,7 +27,7 @@ class Training(L.LightningModule):
     watched: str
     validated: tuple[str, ...]
 
-    def __init__(self, net: VGG, preprocessing: Preprocessing, recipe: RecipeConfig) -> None:
+    def __init__(self, net: ConvNet, preprocessing: Preprocessing, recipe: RecipeConfig) -> None:
         super().__init__()
         self.net, self.preprocessing, self.recipe = net, preprocessing, recipe
         # Lightning's own mean is wrong where the devices' numbers of images differ, as is that of torchmetrics with
@@ -42,13 +41,14 @@ class Training(L.LightningModule):
             mean.update(value, weight=num_images)
             self.log(name, mean)
 
-    def outputs(self, pixels: Tensor, shift: Tensor | None = None) -> Tensor:
-        """What the net says, float32 [N, outputs], of uint8 crops [N, 3, crop, crop] and RGB shifts [N, 3]."""
+    def outputs(self, pixels: Tensor, shift: Tensor | None = None) -> Scores:
+        """What the net says, float32 [N, outputs], of uint8 crops [N, 3, crop, crop] and RGB shifts [N, 3]; in
+        training, of a net with auxiliary classifiers, what these say after it."""
         images = self.preprocessing(pixels, shift)
         if self.recipe.channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
-        outputs: Tensor = self.net(images)
-        return outputs.float()
+        outputs: Scores = self.net(images)
+        return tuple(each.float() for each in outputs) if isinstance(outputs, tuple) else outputs.float()
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         recipe = self.recipe
@@ -67,14 +67,19 @@ class Training(L.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": rule, "monitor": self.watched}}
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """The parameters that learn, those of a new layer first, with their learning rates."""
-        learning = [(name, value) for name, value in self.net.named_parameters() if value.requires_grad]
-        if self.recipe.lr_copied is None:
-            return [{"params": [value for _, value in learning], "lr": self.recipe.lr}]
-        new = [value for name, value in learning if name.startswith(LAST)]
-        copied = [value for name, value in learning if not name.startswith(LAST)]
-        groups = [{"params": new, "lr": self.recipe.lr}, {"params": copied, "lr": self.recipe.lr_copied}]
-        return [group for group in groups if group["params"]]
+        """The parameters that learn, those of a new layer first, with their learning rates; the slopes of PReLUs, which
+        do not decay (He et al. 2015, section 2.1), apart."""
+        slopes = {id(layer.weight) for layer in self.net.modules() if isinstance(layer, nn.PReLU)}
+        groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+        for name, value in self.net.named_parameters():
+            if value.requires_grad:
+                copied = self.recipe.lr_copied is not None and not self.net.is_of_outputs(name)
+                groups.setdefault((copied, id(value) in slopes), []).append(value)
+        return [
+            {"params": values, "lr": self.recipe.lr_copied if copied else self.recipe.lr}
+            | ({"weight_decay": 0.0} if is_slope else {})
+            for (copied, is_slope), values in sorted(groups.items())
+        ]
 
 
 class Classification(Training):
@@ -85,10 +90,11 @@ class Classification(Training):
 
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
         pixels, shift, labels = batch
-        return F.cross_entropy(self.outputs(pixels, shift), labels)
+        return self.net.loss(self.outputs(pixels, shift), labels)
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         pixels, labels = batch
         scores = self.outputs(pixels)
+        assert isinstance(scores, Tensor)
         ranks = rank_of_label(scores, labels)
         self.log_means([F.cross_entropy(scores, labels), top_k_error(ranks, 1), top_k_error(ranks, 5)], len(labels))

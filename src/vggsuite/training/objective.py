@@ -10,7 +10,7 @@ import numpy as np
 from vggsuite.config import TrainConfig
 from vggsuite.data.module import ImageData
 from vggsuite.data.preprocessing import Preprocessing
-from vggsuite.models.vgg import VGG
+from vggsuite.models.net import ConvNet
 from vggsuite.results.record import Record
 from vggsuite.training.resuming import History, SavedState
 
@@ -23,7 +23,7 @@ class Run:
     config: TrainConfig
     folder: Path
     data: ImageData
-    net: VGG
+    net: ConvNet
     history: History
     state: SavedState | None
 
@@ -45,14 +45,14 @@ class Objective(Protocol):
     def num_outputs(self, data: ImageData) -> int:
         """Of the net."""
 
-    def make_module(self, net: VGG, preprocessing: Preprocessing) -> L.LightningModule:
+    def make_module(self, net: ConvNet, preprocessing: Preprocessing) -> L.LightningModule:
         """What Lightning runs."""
 
-    def make_record(self, run: Run, net: VGG, fitted: dict[str, Any]) -> Record:
+    def make_record(self, run: Run, net: ConvNet, fitted: dict[str, Any]) -> Record:
         """Test `net`, the best of the run, and say all there is to say of it; `fitted` is what was measured while it
         was trained."""
 
-    def pictures(self, run: Run, net: VGG, record: Record) -> dict[str, np.ndarray]:
+    def pictures(self, run: Run, net: ConvNet, record: Record) -> dict[str, np.ndarray]:
         """What a finished run is shown by, uint8 [height, width, 3] under the names that loggers are given."""
 
     def summary(self, record: Record) -> str:

@@ -21,8 +21,9 @@ from vggsuite.devices import chosen_precision, chosen_workers, uses_gpu
 from vggsuite.errors import UserError
 from vggsuite.files import exclusive, remove_leftovers
 from vggsuite.finished_run import load_checkpoint, load_net, require_parent
+from vggsuite.models.build import build_net
 from vggsuite.models.initialisation import copy_all, copy_from_net_a, draw_weights, frozen_layers
-from vggsuite.models.vgg import VGG
+from vggsuite.models.net import ConvNet
 from vggsuite.models.weights import Weights, load_weights, taking_rgb
 from vggsuite.naming import REPEAT
 from vggsuite.results.environment import peak_memory
@@ -146,7 +147,7 @@ def telling_saved(config: TrainConfig, folder: Path) -> Iterator[None]:
         raise
 
 
-def begin(net: VGG, config: TrainConfig, folder: Path, started: datetime, images: str) -> History:
+def begin(net: ConvNet, config: TrainConfig, folder: Path, started: datetime, images: str) -> History:
     """Initialise the net of a run that begins, on images of this fingerprint; where it may have to wait for another
     run, in its own folder, so that those that wait for it know."""
     wait = config.init.wait and config.init.layers != Layers.none and is_first_process()
@@ -154,12 +155,12 @@ def begin(net: VGG, config: TrainConfig, folder: Path, started: datetime, images
         return History(started, initialise(net, config), division(config.trainer), images)
 
 
-def make_net(config: TrainConfig, num_outputs: int) -> VGG:
+def make_net(config: TrainConfig, num_outputs: int) -> ConvNet:
     """The net that `config` describes, its weights not yet drawn."""
-    return VGG(**asdict(config.model), num_classes=num_outputs, crop=config.data.crop)
+    return build_net(config.model, num_classes=num_outputs, crop=config.data.crop)
 
 
-def initialise(net: VGG, config: TrainConfig) -> dict[str, Any]:
+def initialise(net: ConvNet, config: TrainConfig) -> dict[str, Any]:
     """Draw the weights, then copy what `config.init` says from its finished run; return what the record tells of it."""
     origin = {"distribution": str(config.init.distribution), "std": config.init.std, "layers": str(config.init.layers)}
     draw_weights(net, config.init.distribution, std=config.init.std)
@@ -178,7 +179,7 @@ def initialise(net: VGG, config: TrainConfig) -> dict[str, Any]:
     return origin | weights_of(record.name, parent, record.environment["started"])
 
 
-def load_published(net: VGG, config: TrainConfig) -> Weights:
+def load_published(net: ConvNet, config: TrainConfig) -> Weights:
     """The published weights that `config` names, of pixels in the order R, G, B.
 
     Raises:

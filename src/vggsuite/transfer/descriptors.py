@@ -5,7 +5,7 @@ import hashlib
 import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -23,7 +23,7 @@ from vggsuite.evaluation import inference
 from vggsuite.evaluation.dense import penultimate
 from vggsuite.evaluation.run import Subject
 from vggsuite.files import exclusive, load_arrays, naming_damaged, save_arrays
-from vggsuite.models.vgg import VGG
+from vggsuite.models.net import ConvNet
 from vggsuite.protocol import Precision
 from vggsuite.results.environment import git
 
@@ -58,7 +58,7 @@ class Descriptor:
         kind = [Features.pixels] if self.pixels else []
         return "-".join([*kind, str(self.side), *(word for word, said in words.items() if said)])
 
-    def __call__(self, net: VGG, images: Tensor, indices: Tensor) -> Tensor:
+    def __call__(self, net: ConvNet, images: Tensor, indices: Tensor) -> Tensor:
         if self.pixels:
             square = F.interpolate(images.float(), (net.crop, net.crop), mode="bilinear", antialias=True)
             return square.flatten(1)
@@ -144,7 +144,7 @@ def place_of(subject: Subject, descriptor: Descriptor, decoder: Decoder) -> Path
     """The folder of the descriptors of these weights, in this net, of pixels preprocessed like this; of raw pixels the
     crop alone counts of the net."""
     pixels = subject.preprocessing
-    net = [subject.net.crop] if descriptor.pixels else [subject.of["sha256"], *map(str, subject.factors.items())]
+    net = [subject.net.crop] if descriptor.pixels else [subject.of["sha256"], *map(str, asdict(subject.model).items())]
     told = [VERSION, *pixels.mean.flatten().tolist(), *pixels.std.flatten().tolist(), pixels.bgr, *net]
     suffix = "" if decoder == Decoder.turbo else f"-{decoder}"
     name = hashlib.sha256(str(told).encode()).hexdigest()[:12]

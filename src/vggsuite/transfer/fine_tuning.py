@@ -22,13 +22,10 @@ from vggsuite.results.run_folder import leaves
 from vggsuite.training.interrupting import interruptible
 from vggsuite.training.resuming import saved_state
 from vggsuite.training.run import train
-from vggsuite.transfer.nets import table1_name
 from vggsuite.transfer.scoring import Outcome, outcome_of
-from vggsuite.transfer.settings import FACTORS
 
 IDENTITY_FILE = "transfer_identity.json"  # in a training's folder, once it has finished
 PASSED_ON = ("data.expected.", "trainer.", "logger.")  # words as they were typed
-NET_FILES = {name.upper().replace("_", "-"): name for name in FACTORS}  # below conf/model/, by the name in Table 1
 # Settings of `data` that are not the source net's.
 OF_IMAGES = (
     "name",
@@ -106,7 +103,7 @@ def training_words(
         del data["skip"]  # which would be part of a run's name
     data |= {"crop": subject.net.crop, "mean": pixels.mean.flatten().tolist(), "std": std}
     settings = {
-        **{f"model.{name}": value for name, value in subject.factors.items()},
+        **{f"model.{name}": value for name, value in asdict(subject.model).items()},
         **{f"data.{name}": value for name, value in data.items()},
         **{f"recipe.{name}": value for name, value in asdict(config.recipe).items() if name != "fine_tune"},
         **{f"paths.{name}": value for name, value in vars(config.paths).items()},
@@ -115,7 +112,7 @@ def training_words(
         "rerun": config.rerun,
     }
     return [
-        f"model=vgg_{NET_FILES.get(table1_name(subject), 'a')}",
+        "model=vgg_a",  # of which every factor is typed below
         *(f"{group}={choices[group]}" for group in ("data", "recipe", "trainer", "logger")),
         *(word for word in typed if word.lstrip("+~").startswith(PASSED_ON)),
         *(f"{name}={literal(value)}" for name, value in settings.items()),

@@ -1,6 +1,6 @@
 """The nets whose features are transferred."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -9,6 +9,7 @@ from vggsuite.config import Features, ModelConfig, TransferConfig
 from vggsuite.data.preprocessing import Preprocessing
 from vggsuite.evaluation.run import Subject
 from vggsuite.evaluation.subject import published_subject, subject_of_run
+from vggsuite.models.build import model_of
 from vggsuite.models.initialisation import draw_weights
 from vggsuite.models.state import digest
 from vggsuite.results.record import read_record
@@ -40,7 +41,7 @@ def published(config: TransferConfig, model: ModelConfig) -> Subject:
     """A net with published weights."""
     return published_subject(
         str(config.weights),
-        asdict(model),
+        model,
         crop=CROP,
         preprocessing=config.preprocessing,
         runs=Path(config.paths.runs),
@@ -52,9 +53,8 @@ def of_run(folder: Path, setting: str, making: str = "python src/train.py ...") 
     """The net of a finished run, which `setting` names and the command `making` makes."""
     require_finished(folder, setting, making)
     record = read_record(folder)
-    factors = {name: value for name, value in record.model.items() if name != "parameters"}
     preprocessing = Preprocessing(record.data["mean"], record.data.get("std"))
-    return subject_of_run(folder, factors, crop=record.data["crop"], preprocessing=preprocessing)
+    return subject_of_run(folder, model_of(record.model), crop=record.data["crop"], preprocessing=preprocessing)
 
 
 def redrawn(subject: Subject, seed: int) -> Subject:
@@ -62,14 +62,7 @@ def redrawn(subject: Subject, seed: int) -> Subject:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         draw_weights(subject.net, RANDOM)
-    for layer in subject.net.features:
-        if isinstance(layer, torch.nn.BatchNorm2d):
+    for layer in subject.net.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d | torch.nn.PReLU):
             layer.reset_parameters()
     return replace(subject, of={"random": subject.name, "sha256": digest(subject.net.state_dict())})
-
-
-def table1_name(subject: Subject) -> str:
-    """The net's name in Table 1, as "A-LRN"; of another its depth, as "depth 8"."""
-    factors = {name: subject.factors[name] for name in ("depth", "lrn", "conv1x1") if subject.factors.get(name)}
-    name = next((name for name, known in FACTORS.items() if known == factors), None)
-    return name.upper().replace("_", "-") if name else ", ".join(f"{key} {value}" for key, value in factors.items())

@@ -21,6 +21,7 @@ from vggsuite.devices import check_devices, torch_devices
 from vggsuite.errors import UserError
 from vggsuite.evaluation.run import Subject, write_csv
 from vggsuite.files import exclusive, save_arrays, write_atomically
+from vggsuite.models.factors import name_of
 from vggsuite.naming import repeat_command
 from vggsuite.results.environment import environment
 from vggsuite.results.record import SCORES_FILE, TRANSFER_FILE, Transfer, is_of, read_transfer, write_transfer
@@ -30,7 +31,7 @@ from vggsuite.results.statistics import mean_and_sd
 from vggsuite.transfer.descriptors import content_digests
 from vggsuite.transfer.fine_tuning import fine_tune
 from vggsuite.transfer.linear_svm import classify
-from vggsuite.transfer.nets import find_nets, table1_name
+from vggsuite.transfer.nets import find_nets
 from vggsuite.transfer.scoring import Outcome, check_metric
 
 CONFIDENCE = 0.95  # of the interval over the images of a single split
@@ -118,7 +119,7 @@ def features_of(config: TransferConfig, subject: Subject) -> str:
     return (
         f"pixels {subject.net.crop} x {subject.net.crop}"
         if config.features == Features.pixels
-        else table1_name(subject)
+        else name_of(subject.model)
     )
 
 

@@ -1,0 +1,114 @@
+"""Which factors make a net of each family, and which do not go together. Needs no torch, so that a config is checked at
+once."""
+
+from dataclasses import asdict
+from typing import Any
+
+from vggsuite.config import Family, Head, ModelConfig
+from vggsuite.errors import UserError
+from vggsuite.models.table1 import KERNELS, block_kernels
+
+# Weight layers of a ResNet -> the blocks of each of its layers: four for ImageNet, three for images of 32 pixels
+# (He et al. 2015, table 1 and section 4.2).
+RESNET_BLOCKS: dict[int, tuple[int, ...]] = {
+    18: (2, 2, 2, 2),
+    34: (3, 4, 6, 3),
+    50: (3, 4, 6, 3),
+    101: (3, 4, 23, 3),
+    152: (3, 8, 36, 3),
+    20: (3, 3, 3),
+    32: (5, 5, 5),
+    44: (7, 7, 7),
+    56: (9, 9, 9),
+    110: (18, 18, 18),
+}
+BOTTLENECKS = (50, 101, 152)  # depths whose blocks have three convolutions, not two
+
+COMMON = ("depth", "width", "num_pools", "padding")
+OWN = {
+    Family.vgg: ("lrn", "conv1x1", "kernel", "batch_norm", "activation", "shortcuts", "head", "dropout"),
+    Family.alexnet: ("lrn", "towers", "activation", "dropout"),
+    Family.googlenet: ("lrn", "kernel", "batch_norm", "auxiliary", "dropout"),
+    Family.resnet: ("shortcuts",),
+}
+# What factors that a family has not are, where that is not their default.
+FIXED: dict[Family, dict[str, Any]] = {
+    Family.vgg: {},
+    Family.alexnet: {},
+    Family.googlenet: {"head": Head.global_average_pool},
+    Family.resnet: {"head": Head.global_average_pool, "batch_norm": True, "dropout": 0.0},
+}
+DEPTHS = {
+    Family.vgg: tuple(KERNELS),
+    Family.alexnet: (8,),
+    Family.googlenet: (22,),
+    Family.resnet: tuple(RESNET_BLOCKS),
+}
+WITH_CEIL_MODE = (Family.vgg, Family.alexnet)  # the others say themselves which way a map's side is rounded
+
+
+def arguments_of(model: ModelConfig) -> dict[str, Any]:
+    """The factors that a net of the model's family is built of."""
+    values = asdict(model)
+    return {name: values[name] for name in (*COMMON, *OWN[model.family])}
+
+
+def check_model(model: ModelConfig) -> None:
+    """Check that there is such a net.
+
+    Raises:
+        UserError: for a depth that its family has not, a factor that is none of its own, and for two that exclude each
+            other.
+    """
+    family, depth = model.family, model.depth
+    if depth not in DEPTHS[family]:
+        raise UserError(
+            f"model.depth={depth} is no net of model.family={family}; allowed: {', '.join(map(str, DEPTHS[family]))}."
+        )
+    expected = asdict(ModelConfig(depth=depth)) | {"family": family} | FIXED[family]
+    for name, value in asdict(model).items():
+        if name not in (*COMMON, *OWN[family]) and value != expected[name]:
+            own = ", ".join(f"model.{factor}" for factor in (*COMMON, *OWN[family]))
+            raise UserError(
+                f"model.{name}={text(value)} has no part in model.family={family}, where it is {text(expected[name])}; "
+                f"allowed: {own}."
+            )
+    match family:
+        case Family.vgg:
+            block_kernels(depth, conv1x1=model.conv1x1, kernel=model.kernel)
+        case Family.googlenet if model.kernel not in (3, 5):
+            raise UserError(f"model.kernel={model.kernel} has no place in GoogLeNet; allowed: 3 or 5.")
+        case Family.resnet if not model.shortcuts and depth in BOTTLENECKS:
+            allowed = ", ".join(str(each) for each in RESNET_BLOCKS if each not in BOTTLENECKS)
+            raise UserError(
+                f"model.shortcuts=false has no place in model.depth={depth}, which nobody has trained so; allowed with "
+                f"it: model.depth={allowed}."
+            )
+
+
+def name_of(model: ModelConfig) -> str:
+    """What the field calls a net, as "D", "A-LRN", "GoogLeNet" or "plain-34", with the factors that its name does not
+    tell."""
+    told: set[str] = {"depth"}
+    match model.family:
+        case Family.vgg:
+            names = {11: "A", 13: "B", 16: "D", 19: "E"}
+            name = names.get(model.depth, f"VGG-{model.depth}")
+            if model.depth == 16 and model.conv1x1:
+                name, told = "C", told | {"conv1x1"}
+            if model.depth == 11 and model.lrn:
+                name, told = "A-LRN", told | {"lrn"}
+        case Family.alexnet:
+            name, told = "AlexNet", told | {"lrn", "towers"}
+        case Family.googlenet:
+            name, told = "GoogLeNet", told | {"lrn", "kernel", "batch_norm", "auxiliary"}
+        case Family.resnet:
+            name, told = f"{'ResNet' if model.shortcuts else 'plain'}-{model.depth}", told | {"shortcuts"}
+    defaults, values = asdict(ModelConfig()), asdict(model)
+    more = [factor for factor in OWN[model.family] if factor not in told and factor != "dropout"]
+    return ", ".join([name, *(f"{each} {text(values[each])}" for each in more if values[each] != defaults[each])])
+
+
+def text(value: Any) -> str:
+    """A value as it is typed."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
