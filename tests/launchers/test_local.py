@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from joblib import cpu_count
 
-from tests.conftest import assert_refused
+from tests.conftest import assert_refused, call_command
 from tests.launchers.launching import SECONDS, Launching, job, result_of, wait
 
 pytestmark = pytest.mark.slow
@@ -209,3 +209,13 @@ def test_what_cannot_be_is_told_before_any_job_starts(
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", gpus["CUDA_VISIBLE_DEVICES"])
     assert_refused(launching.call("local", jobs(job(0), job(1)), *words), told)
     assert launching.events == []
+
+
+@pytest.mark.parametrize("launcher", ["local", "slurm"])
+@pytest.mark.parametrize("words", [["experiment=glob(table3/*)", "seed=1,2"], ["seed=range(3,3)"]])
+def test_a_multirun_without_a_job_is_refused(words: list[str], launcher: str, tmp_path: Path) -> None:
+    """As a glob makes it of experiments: they are in folders, into which Hydra does not look, without a word."""
+    result = call_command("train.py", "--multirun", f"hydra/launcher={launcher}", *words, f"paths.runs={tmp_path}")
+    assert_refused(
+        result, f"error: {words[0]} stands for no value, so there is no job to run; allowed: one value or more"
+    )

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.core.utils import JobReturn, JobStatus, configure_log, filter_overrides, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
@@ -110,8 +112,12 @@ class JobLauncher(Launcher):
         """Run all jobs and return what Hydra wants to know of each, in order.
 
         Raises:
-            UserError: that names those that failed, after all have ended.
+            UserError: that names those that failed, after all have ended; before, where there is none to run.
         """
+        if not job_overrides:
+            words = list(self.config.hydra.overrides.task)
+            parsed = OverridesParser.create(self.hydra_context.config_loader).parse_overrides(words)
+            raise no_jobs([each for each in parsed if each.is_sweep_override() and not [*each.sweep_string_iterator()]])
         setup_globals()
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         configs = [
@@ -146,6 +152,15 @@ def job_of(cfg: DictConfig, overrides: Sequence[str], number: int, shared: set[s
     if cfg.hydra.job.config_name != script.stem:  # a command of a script that has several
         words = [f"--config-name={cfg.hydra.job.config_name}", *words]
     return make_job(number, name=name, script=script, words=words, folder=folder, trainer=cfg.get("trainer", {}))
+
+
+def no_jobs(empty: Sequence[Override]) -> UserError:
+    """The error for a multirun without a job, as these of its words stand for no value."""
+    words = ", ".join(str(override.input_line) for override in empty) or "a setting of hydra.sweeper.params"
+    return UserError(
+        f"{words} stands for no value, so there is no job to run; allowed: one value or more, and glob() does not look "
+        "into the folders of a group: list what is in them (experiment=table3/a,table3/b)."
+    )
 
 
 def error_of(jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> UserError:
