@@ -117,8 +117,9 @@ def test_a_reader_who_leaves_does_not_hold_up_a_job(launching: Launching) -> Non
     assert len(launching.console(0)) == 5000
 
 
-def test_jobs_on_the_cpu_take_its_slots(launching: Launching) -> None:
+def test_jobs_on_the_cpu_take_its_slots(launching: Launching, monkeypatch: pytest.MonkeyPatch) -> None:
     """And its cores are shared out; none of them sees a GPU."""
+    monkeypatch.delenv("OMP_NUM_THREADS")
     pairs = {0: 1, 1: 0, 2: 3, 3: 2}
     values = jobs(*(job(number, until=f"start {other}") for number, other in pairs.items()))
     words = ("trainer.accelerator=cpu", "hydra.launcher.cpu_slots=2")
