@@ -20,8 +20,9 @@ from vggsuite.evaluation.settings import finished, protocol_of, settle
 from vggsuite.files import file_digest
 from vggsuite.naming import quoted
 from vggsuite.protocol import Method
-from vggsuite.results.experiments import experiment_of, printed_rows
+from vggsuite.results.experiments import DEGRADATION, FAMILY, experiments_of
 from vggsuite.results.localisation_points import TITLES as LOCALISATIONS
+from vggsuite.results.printing import Table
 from vggsuite.results.record import RECORD_FILE, SCORES_FILE, TRANSFER_FILE, read_transfer
 from vggsuite.results.run_folder import CHECKPOINT, is_finished
 from vggsuite.results.tables import OF_TABLE_7
@@ -29,10 +30,27 @@ from vggsuite.results.transfer_points import TITLES as TRANSFERS
 from vggsuite.results.transfer_points import Point, points_of, words_of
 from vggsuite.transfer.settings import check, source_run
 
-SCRIPTS = {3: "train.py", 4: "evaluate.py", 5: "evaluate.py", 6: "fuse.py"}  # of each table's experiments
-BUILT_ON = {3: (3,), 4: (3, 4), 5: (3, 5), 6: (3, 4, 5, 6), 7: (3, 4, 5, 6), 11: (3,), 12: (3,)} | dict.fromkeys(
-    LOCALISATIONS, (3, 4, 5, 6)
-)
+# The command that runs each group of experiments (`experiments_of`), in the order in which they are run.
+SCRIPTS: dict[Table, str] = {
+    3: "train.py",
+    4: "evaluate.py",
+    5: "evaluate.py",
+    6: "fuse.py",
+    FAMILY: "train.py",
+    7: "evaluate.py",
+    DEGRADATION: "train.py",
+}
+BUILT_ON: dict[Table, tuple[Table, ...]] = {
+    3: (3,),
+    4: (3, 4),
+    5: (3, 5),
+    6: (3, 4, 5, 6),
+    7: (3, 4, 5, 6, FAMILY, 7),
+    11: (3,),
+    12: (3,),
+    **dict.fromkeys(LOCALISATIONS, (3, 4, 5, 6)),
+    DEGRADATION: (DEGRADATION,),
+}
 SET_HERE = ("paths.", "data=", "seed=", "experiment=")
 PASSED_ON = ("trainer=", "trainer.accelerator=", "trainer.devices=")  # from a training to its evaluations
 
@@ -84,11 +102,11 @@ class Task:
                 return is_fused(to_config(self.cfg, FuseConfig))
 
 
-def tasks_of(tables: Iterable[int], config: AblationConfig, *, data: str, typed: Sequence[str]) -> list[Task]:
+def tasks_of(tables: Iterable[Table], config: AblationConfig, *, data: str, typed: Sequence[str]) -> list[Task]:
     """What these tables show, and all that it takes, in the paper's order.
 
     Args:
-        tables: their numbers.
+        tables: their numbers, or names.
         config: of the ablation.
         data: the data set, a file below conf/data/.
         typed: the ablation's command line, of which `paths` hold for all tasks.
@@ -100,24 +118,24 @@ def tasks_of(tables: Iterable[int], config: AblationConfig, *, data: str, typed:
     check_words(config, overrides, typed)
     paths = [word for word in typed if word.startswith("paths.")]
     tables = list(tables)
-    shown = {experiment for table in tables for experiment in experiments_of(table)}
+    shown = {experiment for table in tables for experiment in shown_in(table)}
     tasks: dict[Key, Task] = {}
     asked: list[Key] = []
-    for number in sorted({number for table in tables for number in BUILT_ON[table]}):
-        experiments = dict.fromkeys(experiment_of(number, row) for row in printed_rows(number))
-        for seed, experiment in product(seeds_of(config.seeds), experiments):
+    needed = {group for table in tables for group in BUILT_ON[table]}
+    for group in (group for group in SCRIPTS if group in needed):
+        for seed, experiment in product(seeds_of(config.seeds), experiments_of(group)):
             words = [f"experiment={experiment}", f"data={data}", f"seed={seed}", *paths]
-            task = make_task(SCRIPTS[number], experiment, seed, words, overrides)
+            task = make_task(SCRIPTS[group], experiment, seed, words, overrides)
             tasks.setdefault(task.makes, task)  # Tables 4 and 5 share two evaluations
             if experiment in shown:
                 asked.append(task.makes)
-    for number, seed in product(sorted(set(tables) & LOCALISATIONS.keys()), seeds_of(config.seeds)):
+    for number, seed in product(sorted(LOCALISATIONS.keys() & set(tables)), seeds_of(config.seeds)):
         for experiment, command in localising.experiments_of(number).items():
             words = [command, f"experiment={experiment}", f"data={data}", f"seed={seed}", *paths]
             task = make_task("localise.py", experiment, seed, words, overrides)
             tasks.setdefault(task.makes, task)
             asked.append(task.makes)
-    for number in sorted(set(tables) & TRANSFERS.keys()):
+    for number in sorted(TRANSFERS.keys() & set(tables)):
         for seed, point in product(seeds_of(config.seeds), points_of(number, data, config.transfer_to)):
             task = transfer_task(point, data, seed, paths, overrides)
             tasks[task.makes] = task
@@ -172,13 +190,13 @@ def with_needs(asked: Iterable[Key], tasks: Mapping[Key, Task]) -> set[Key]:
     return wanted
 
 
-def experiments_of(table: int) -> set[str]:
+def shown_in(table: Table) -> set[str]:
     """The experiments that a table shows, transfers and localisation aside."""
     if table in TRANSFERS or table in LOCALISATIONS:
         return set()
     if table == 7:
-        return set(OF_TABLE_7.values())
-    return {experiment_of(table, row) for row in printed_rows(table)}
+        return {*OF_TABLE_7.values(), *experiments_of(FAMILY)}
+    return set(experiments_of(table))
 
 
 def transfer_task(point: Point, source: str, seed: int, paths: Sequence[str], overrides: Sequence[str]) -> Task:

@@ -70,30 +70,33 @@ SECTIONS = {3: "4.1", 4: "4.2", 5: "4.3", 6: "4.4"}
 
 @dataclass(frozen=True)
 class Finding:
-    """A claim, the paper's difference in points, ours with its interval (None without results), the names of the
-    results that it compares, and what follows."""
+    """A claim, the paper's difference in points (None of a claim beside it), ours with its interval (None without
+    results), the names of the results that it compares, and what follows."""
 
     claim: Claim
-    paper: float
+    paper: float | None
     ours: Estimate | None
     sources: Sequence[str]
 
     @property
     def verdict(self) -> str:
-        """ "agrees", "disagrees", "not resolved" where the interval includes zero, "-" without results."""
+        """Whether ours "agrees" with the paper or "disagrees", or whether a claim beside it "holds" or "fails"; "not
+        resolved" where the interval includes zero, "-" without results."""
         if self.ours is None:
             return "-"
         if not self.ours.resolved:
             return "not resolved"
-        return "agrees" if (self.ours.value < 0) == self.claim.helps else "disagrees"
+        yes, no = ("holds", "fails") if self.paper is None else ("agrees", "disagrees")
+        return yes if (self.ours.value < 0) == self.claim.helps else no
 
 
-def findings(number: int, results: Results, confidence: float) -> list[Finding]:
-    """Every claim from Table `number` with what our results say of it."""
+def findings(claims: Sequence[Claim], results: Results, confidence: float) -> list[Finding]:
+    """Every claim with what our results say of it."""
     found = []
-    for claim in CLAIMS[number]:
+    for claim in claims:
         ours, other = (results.get(experiment, {}) for experiment in (claim.ours, claim.other))
-        paper = round(paper_top1(claim.ours) - paper_top1(claim.other), 1)
+        first, second = paper_top1(claim.ours), paper_top1(claim.other)
+        paper = None if first is None or second is None else round(first - second, 1)
         found.append(Finding(claim, paper, compare(ours, other, confidence), compared(ours, other)))
     return found
 

@@ -12,6 +12,7 @@ from vggsuite.protocol import Protocol
 from vggsuite.results.experiments import evaluations_of_runs, experiment_of, printed_rows
 from vggsuite.results.record import (
     EVALUATION_FILE,
+    OF_TRAINING_IMAGES,
     Evaluation,
     Record,
     evaluation_folder,
@@ -19,7 +20,7 @@ from vggsuite.results.record import (
     read_evaluation,
 )
 
-TRAINED = "table3/"  # the experiments that train; all others evaluate their runs
+TRAINED = ("table3/", "family/", "degradation/")  # the experiments that train; all others evaluate their runs
 
 
 @dataclass(frozen=True)
@@ -42,14 +43,15 @@ Results = Mapping[str, BySeed]  # by experiment
 
 @dataclass(frozen=True)
 class Collection:
-    """The results of one data set, the finished runs there that belong to no table, and the records of all runs there,
-    by folder."""
+    """The results of one data set, the finished runs there that belong to no table, the records of all runs there,
+    by folder, and the results of runs on the images that they were trained on."""
 
     data: str
     variant: str
     results: Results
     others: list[str]
     records: Mapping[Path, Record] = field(default_factory=dict)
+    of_training_images: Results = field(default_factory=dict)
 
 
 def collect(runs: Path, *, data: str, variant: str) -> Collection:
@@ -66,12 +68,16 @@ def collect(runs: Path, *, data: str, variant: str) -> Collection:
     }
     refuse_duplicates(chosen)
     results: dict[str, dict[int, Result]] = {}
+    learnt: dict[str, dict[int, Result]] = {}
     evaluation_in = cache(read_evaluation)  # Tables 4 and 5 share some
     for folder, record in chosen.items():
         for experiment, protocol in protocols(record).items():
             place = evaluation_folder(folder, protocol)
             if (place / EVALUATION_FILE).is_file():
                 results.setdefault(experiment, {})[record.seed] = Result(place, evaluation_in(place), record)
+        place = evaluation_folder(folder, Protocol.of(record.test), OF_TRAINING_IMAGES)
+        if "train" in record.metrics and (place / EVALUATION_FILE).is_file():
+            learnt.setdefault(record.experiment, {})[record.seed] = Result(place, read_evaluation(place), record)
     for row in printed_rows(6):
         experiment = experiment_of(6, row)
         for place in sorted((runs / data / f"{experiment}{variant}").glob("seed_*")):
@@ -80,7 +86,7 @@ def collect(runs: Path, *, data: str, variant: str) -> Collection:
                 results.setdefault(experiment, {})[int(seed[1])] = Result(place, read_evaluation(place))
     refuse_different_images(results, data)
     others = [record.name for folder, record in records.items() if folder not in chosen]
-    return Collection(data, variant, results, others, records)
+    return Collection(data, variant, results, others, records, learnt)
 
 
 def protocols(run: Record) -> dict[str, Protocol]:

@@ -1,12 +1,21 @@
-"""The experiments behind the rows of Tables 3 to 6, from the paper's own rows: one config file below conf/experiment/
+"""The experiments behind the rows of tables, of the paper's from its own rows: one config file below conf/experiment/
 for each."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vggsuite.protocol import Method
-from vggsuite.results.paper import paper
+from vggsuite.results.paper import family, paper
 
+FAMILY = "family"  # nets before, beside and after VGG, which Table 7 shows as well
+DEGRADATION = "degradation"  # a table of ours: VGG-style nets beyond 19 layers, plain and with shortcuts
+KINDS = ("plain", "shortcut")
+DEPTHS = (11, 13, 16, 19, 25, 34, 56)
+# Nets of others in Table 7, tested as their authors did: the runs that are, and how.
+TESTED_AS_PUBLISHED = {
+    "table7/alexnet": ("family/alexnet", Method.ten_crop),
+    "table7/googlenet": ("family/googlenet", Method.multi_crop),
+}
 METHODS = {"dense": Method.dense, "multi-crop": Method.multi_crop, "multi-crop & dense": Method.both}
 
 
@@ -30,6 +39,24 @@ def experiment_of(number: int, row: Mapping[str, Any]) -> str:
     return f"table{number}/{name}"
 
 
+def degradation_experiment(kind: str, depth: int) -> str:
+    """The experiment of a net of `KINDS` and of `DEPTHS`."""
+    return f"{DEGRADATION}/{kind}_{depth}"
+
+
+def experiments_of(group: int | str) -> list[str]:
+    """The experiments of a table of the paper, 3 to 6; of 7, tests of nets that others published; or those of `FAMILY`
+    or `DEGRADATION`."""
+    match group:
+        case 7:
+            return list(TESTED_AS_PUBLISHED)
+        case "family":
+            return [row["experiment"] for row in family()]
+        case "degradation":
+            return [degradation_experiment(kind, depth) for depth in DEPTHS for kind in KINDS]
+    return list(dict.fromkeys(experiment_of(int(group), row) for row in printed_rows(int(group))))
+
+
 def printed_rows(number: int) -> list[dict[str, Any]]:
     """The rows of Table `number` as the paper printed them."""
     (key,) = (key for key in paper() if key.startswith(f"table_{number}_"))
@@ -37,15 +64,19 @@ def printed_rows(number: int) -> list[dict[str, Any]]:
 
 
 def evaluations_of_runs() -> dict[str, tuple[str, Method]]:
-    """The experiments of Tables 4 and 5: the run of Table 3 that each evaluates at several scales, and how."""
-    found = {experiment_of(4, row): (experiment_of(3, row), Method.dense) for row in printed_rows(4)}
+    """The experiments that evaluate runs at several scales, those of Tables 4, 5 and 7: the run of each, and how."""
+    found = TESTED_AS_PUBLISHED | {
+        experiment_of(4, row): (experiment_of(3, row), Method.dense) for row in printed_rows(4)
+    }
     for row in printed_rows(5):
         found[experiment_of(5, row)] = (f"table3/{row['model'].lower()}_multi", METHODS[row["method"]])
     return found
 
 
-def paper_top1(experiment: str) -> float:
-    """The top-1 error that the paper printed for an experiment, in percent."""
+def paper_top1(experiment: str) -> float | None:
+    """The top-1 error that the paper printed for an experiment, in percent; None for one of ours."""
+    if experiment.startswith((FAMILY, DEGRADATION)):
+        return None
     number = int(experiment.removeprefix("table").partition("/")[0])
     (row,) = (row for row in printed_rows(number) if experiment_of(number, row) == experiment)
     return row["top1"] if "top1" in row else row["top1_val"]

@@ -8,8 +8,8 @@ from vggsuite.results.localisation_claims import CLAIMS, grid_of_claims
 from vggsuite.results.localisation_points import TITLES, TRAINED, WAYS, Found, Localisations
 from vggsuite.results.record import skipped_remarks
 from vggsuite.results.rendering import DASH, Grid, Report, Source, SourcedText
-from vggsuite.results.report import DESCRIPTIONS, error_text
-from vggsuite.results.tables import Measured, measured, scales_text
+from vggsuite.results.report import DESCRIPTIONS
+from vggsuite.results.tables import Measured, measured, scales_text, spread_fields
 
 OURS = {
     8: {"our error": "gt_class", "mean box": "mean_box_gt_class"},
@@ -82,18 +82,14 @@ def grid_of_rows(number: int, rows: Sequence[PrintedRow], found: Localisations) 
                 *first.values(),
                 *(DASH if error is None else f"{error:.1f}" for error in errors.values()),
                 "; ".join(scales_text(weights["scales"]) for weights in tests[0].record.of) if tests else DASH,
-                *(SourcedText(error_text(value), sources) if value else DASH for value in ours.values()),
+                *(SourcedText(str(value), sources) if value else DASH for value in ours.values()),
                 str(len(tests)) if tests else DASH,
             ]
         )
         records.append(
             {"experiment": experiment, **first}
             | {f"paper {name}": error for name, error in errors.items()}
-            | {
-                f"{column} {part}": number_of
-                for column, value in ours.items()
-                for part, number_of in (value._asdict() if value else dict.fromkeys(Measured._fields)).items()
-            }
+            | {key: part for column, value in ours.items() for key, part in spread_fields(column, value).items()}
             | {"runs": len(tests)}
         )
     first, errors, _ = rows[0]

@@ -8,6 +8,7 @@ from typing import Any
 from vggsuite.config import TableSettings
 from vggsuite.errors import UserError
 from vggsuite.results import (
+    degradation,
     localisation_points,
     localisation_tables,
     rendering,
@@ -18,7 +19,13 @@ from vggsuite.results import (
 from vggsuite.results.collection import Collection, collect
 from vggsuite.results.rendering import Report
 
-KNOWN_TABLES = (*report.TITLES, *localisation_points.TITLES, *transfer_points.TITLES)
+Table = int | str  # a number of the paper's, or the name of one of ours
+KNOWN_TABLES: tuple[Table, ...] = (
+    *report.TITLES,
+    *localisation_points.TITLES,
+    *transfer_points.TITLES,
+    *degradation.TITLES,
+)
 
 
 def check_settings(config: TableSettings) -> None:
@@ -31,14 +38,14 @@ def check_settings(config: TableSettings) -> None:
         raise UserError(f"confidence={config.confidence} is out of range; allowed: between 0 and 1 (0.95).")
 
 
-def table_numbers(setting: str, asked: Any) -> list[int]:
-    """The numbers of the tables that a setting asks for, one or several.
+def table_numbers(setting: str, asked: Any) -> list[Table]:
+    """The tables that a setting asks for, one or several.
 
     Raises:
         UserError: for what is none.
     """
     numbers = list(asked) if isinstance(asked, list) else [asked]
-    if not numbers or not all(type(number) is int and number in KNOWN_TABLES for number in numbers):
+    if not numbers or not all(type(number) in (int, str) and number in KNOWN_TABLES for number in numbers):
         allowed = ", ".join(map(str, KNOWN_TABLES))
         raise UserError(
             f"{setting}={asked} is not among those that can be printed; allowed: {allowed}, or {setting}=[3,4]."
@@ -55,7 +62,7 @@ class Records:
 
     @cached_property
     def collection(self) -> Collection:
-        """Of Tables 3 to 7, and all runs of the data set."""
+        """Of Tables 3 to 7 and of degradation, and all runs of the data set."""
         return collect(self.runs, data=self.data, variant=self.variant)
 
     @cached_property
@@ -68,7 +75,7 @@ class Records:
         """Of Tables 11 and 12."""
         return transfer_points.collect_transfers(self.runs, source=self.data, variant=self.variant)
 
-    def report(self, number: int) -> Report:
+    def report(self, number: Table) -> Report:
         """Everything to print of a table.
 
         Raises:
@@ -82,10 +89,12 @@ class Records:
             )
         if number in localisation_points.TITLES:
             return localisation_tables.make_localisation_report(number, self.localisations, data=self.data, **told)
+        if isinstance(number, str):
+            return degradation.make_degradation_report(self.collection, confidence)
         return report.make_report(number, self.collection, confidence)
 
 
-def print_tables(config: TableSettings, numbers: Sequence[int]) -> None:
+def print_tables(config: TableSettings, numbers: Sequence[Table]) -> None:
     """Print tables from the records that exist, and save them in `config.output`."""
     records = Records(config)
     for number in numbers:

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import fields as dataclass_fields
 
-from vggsuite.results import claims, tables
+from vggsuite.results import claims, family, tables
 from vggsuite.results.claims import Finding
-from vggsuite.results.collection import Collection, Result, outdated
+from vggsuite.results.collection import Collection, Result, Results, outdated
+from vggsuite.results.experiments import FAMILY, experiments_of
 from vggsuite.results.record import skipped_remarks
 from vggsuite.results.rendering import DASH, Grid, Report, Source, SourcedText, duration
 from vggsuite.results.statistics import Estimate
-from vggsuite.results.tables import Measured, Ours, Row
+from vggsuite.results.tables import Ours, Row, spread_fields
 
 ERRORS = ("our top-1", "our top-5", "runs")
 OUR_HEADINGS = {
@@ -27,6 +28,14 @@ TITLES = {
     6: "fusion of nets, by the mean of their posteriors",
     7: "the state of the art in 2014, nets trained on ILSVRC's images alone",
 }
+FINDING_REMARK = (
+    "Differences in percentage points of top-1 error, negative where the first net is better, with {:.0%} intervals, "
+    "not corrected for the number of claims. Not resolved: zero is in the interval."
+)
+ONE_SEED = (
+    "An interval by images compares two trained nets; how far another training of the same net would fall from it "
+    "takes several seeds (SEEDS=0,1,2)."
+)
 DESCRIPTIONS = {
     "digits": "the embedded handwritten digits, NOT ImageNet",
     "imagenet": "ILSVRC-2012 val",
@@ -46,19 +55,12 @@ def our_cells(ours: Ours) -> dict[str, str]:
     return {
         "our S": ours.s,
         "our Q": ours.q,
-        "our top-1": error_text(ours.top1),
-        "our top-5": error_text(ours.top5),
+        "our top-1": str(ours.top1),
+        "our top-5": str(ours.top5),
         "runs": str(ours.num_seeds),
         "parameters": f"{ours.parameters / 1e6:.2f} M" if ours.parameters else DASH,
         "time": duration(ours.seconds),
     }
-
-
-def error_text(error: Measured) -> str:
-    """An error with its spread: "12.80 [10.66, 15.29]", or "11.00 +- 1.41" over seeds."""
-    if error.sd is not None:
-        return f"{error.mean:.2f} +- {error.sd:.2f}"
-    return f"{error.mean:.2f} [{error.low:.1f}, {error.high:.1f}]"
 
 
 def finding_cells(finding: Finding) -> list[str]:
@@ -66,7 +68,7 @@ def finding_cells(finding: Finding) -> list[str]:
     ours = finding.ours
     return [
         finding.claim.text,
-        f"{finding.paper:+.1f}",
+        DASH if finding.paper is None else f"{finding.paper:+.1f}",
         SourcedText(f"{ours.value:+.2f}" if ours else DASH, finding.sources),
         f"[{ours.low:+.2f}, {ours.high:+.2f}]" if ours else DASH,
         finding.verdict,
@@ -81,8 +83,11 @@ def make_report(number: int, collection: Collection, confidence: float) -> Repor
         result for row in rows if row.ours and row.experiment for result in collection.results[row.experiment].values()
     ]
     grids = [grid_of_rows(number, rows)]
-    if findings := claims.findings(number, collection.results, confidence):
-        grids.append(grid_of_findings(number, findings))
+    if findings := claims.findings(claims.CLAIMS[number], collection.results, confidence):
+        grids.append(grid_of_findings(f"claim of section {claims.SECTIONS[number]}", findings))
+    if number == 7:
+        shown += [result for name in experiments_of(FAMILY) for result in collection.results.get(name, {}).values()]
+        grids += grids_of_family(collection.results, confidence)
     return Report(
         name=f"table{number}",
         heading=heading(number, collection, shown),
@@ -100,9 +105,15 @@ def grid_of_rows(number: int, rows: Sequence[Row]) -> Grid:
     return Grid("", headings, [row_cells(row, ours) for row in rows], [csv_row(row) for row in rows])
 
 
-def grid_of_findings(number: int, findings: Sequence[Finding]) -> Grid:
-    """The claims of a table."""
-    headings = [f"claim of section {claims.SECTIONS[number]}", *FINDING_HEADINGS]
+def grids_of_family(results: Results, confidence: float) -> list[Grid]:
+    """The nets of the family on one budget, and what is claimed of them."""
+    claimed = claims.findings(family.CLAIMS, results, confidence)
+    return [family.grid_of_rows(results), grid_of_findings("claim of the family", claimed, suffix="_family_claims")]
+
+
+def grid_of_findings(title: str, findings: Sequence[Finding], *, suffix: str = "_claims") -> Grid:
+    """Claims under a title, and what we found of them."""
+    headings = [title, *FINDING_HEADINGS]
     missing: dict[str, object] = dict.fromkeys(Estimate._fields)
     records = [
         {"claim": f.claim.text, "ours": f.claim.ours, "other": f.claim.other, "paper": f.paper}
@@ -110,21 +121,26 @@ def grid_of_findings(number: int, findings: Sequence[Finding]) -> Grid:
         | {"verdict": f.verdict}
         for f in findings
     ]
-    return Grid("_claims", headings, list(map(finding_cells, findings)), records)
+    return Grid(suffix, headings, list(map(finding_cells, findings)), records)
 
 
 def heading(number: int, collection: Collection, shown: Sequence[Result]) -> str:
     """What the table shows, and above all on which images."""
+    papers = " The paper's: on ILSVRC-2012 val." if shown else ""
+    return f"Table {number}, {TITLES[number]}, errors in %. {data_text(collection, shown)}{papers}"
+
+
+def data_text(collection: Collection, shown: Sequence[Result]) -> str:
+    """On which images our figures are."""
     data, variant = collection.data, collection.variant
     images = f"{data} ({DESCRIPTIONS.get(data, 'a folder of images, NOT ImageNet')})"
     with_what = f" with {variant}" if variant else ""
-    title = f"Table {number}, {TITLES[number]}, errors in %."
     if not shown:
-        return f"{title} Ours: no results on {images}{with_what} yet."
+        return f"Ours: no results on {images}{with_what} yet."
     some = shown[0].evaluation
     return (
-        f"{title} Ours: on {images}{with_what}, {some.metrics['num_images']} images of {some.data['num_classes']} "
-        f"classes, fingerprint {some.data['fingerprint'][:8]}. The paper's: on ILSVRC-2012 val."
+        f"Ours: on {images}{with_what}, {some.metrics['num_images']} images of {some.data['num_classes']} classes, "
+        f"fingerprint {some.data['fingerprint'][:8]}."
     )
 
 
@@ -135,17 +151,12 @@ def remarks(number: int, collection: Collection, shown: Sequence[Result], confid
     with_interval = f"[{' or '.join(sorted(levels))} interval over the images] of one run, or " if levels else ""
     time = " Time: the mean of a run, on its own hardware." if number == 3 else ""
     lines.append(f"Ours: the error {with_interval}mean +- sd over runs of several seeds.{time}")
-    if claims.CLAIMS[number]:
-        lines.append(
-            "Differences in percentage points of top-1 error, negative where the first net is better, with "
-            f"{confidence:.0%} intervals, not corrected for the number of claims. Not resolved: zero is in the "
-            "interval."
-        )
+    if claims.CLAIMS[number] or number == 7:
+        lines.append(FINDING_REMARK.format(confidence))
     if any(len(by_seed) == 1 for by_seed in collection.results.values()):
-        lines.append(
-            "An interval by images compares two trained nets; how far another training of the same net would fall "
-            "from it takes several seeds (SEEDS=0,1,2)."
-        )
+        lines.append(ONE_SEED)
+    if number == 7:
+        lines += family.REMARKS
     if number in (6, 7):
         lines.append(
             "The seven nets of the submission: our jittered D has all layers fine-tuned, the paper's its FC layers "
@@ -167,8 +178,7 @@ def csv_row(row: Row) -> dict[str, object]:
     for name in (field.name for field in dataclass_fields(Ours)):
         value = getattr(row.ours, name) if row.ours else None
         if name in ("top1", "top5"):
-            spread = value._asdict() if value else dict.fromkeys(Measured._fields)
-            fields |= {f"our {name} {part}": number for part, number in spread.items()}
+            fields |= spread_fields(f"our {name}", value)
         else:
             fields[f"our {name}"] = " ".join(value) if name == "names" and value else value
     return fields

@@ -17,6 +17,12 @@ class Measured(NamedTuple):
     low: float | None = None
     high: float | None = None
 
+    def __str__(self) -> str:
+        """The error with its spread: "12.80 [10.7, 15.3]", or "11.00 +- 1.41" over seeds."""
+        if self.sd is not None:
+            return f"{self.mean:.2f} +- {self.sd:.2f}"
+        return f"{self.mean:.2f} [{self.low:.1f}, {self.high:.1f}]"
+
 
 @dataclass(frozen=True)
 class Ours:
@@ -75,11 +81,13 @@ def row_of_fusion(row: Mapping[str, Any], results: Results) -> Row:
     return Row(experiment, printed, val_and_test(row), ours(results.get(experiment)))
 
 
-# Rows of Table 7 that are ours to measure. The single net is E, whose errors Table 7 repeats.
+# Rows of Table 7 that are ours to measure. The single VGG net is E, whose errors Table 7 repeats.
 OF_TABLE_7 = {
     "VGG (2 nets, multi-crop & dense eval.)": "table6/both",
     "VGG (1 net, multi-crop & dense eval.)": "table5/e_both",
     "VGG (ILSVRC submission, 7 nets, dense eval.)": "table6/submission",
+    "GoogLeNet (Szegedy et al., 2014) (1 net)": "table7/googlenet",
+    "Krizhevsky et al., 2012 (1 net)": "table7/alexnet",
 }
 
 
@@ -127,6 +135,12 @@ def measured(metrics: Sequence[Mapping[str, Any]], which: str) -> Measured:
     """One error over the seeds."""
     mean, sd = mean_and_sd([found[f"{which}_error"] for found in metrics])
     return Measured(mean, sd) if sd is not None else Measured(mean, None, *metrics[0][f"{which}_interval"])
+
+
+def spread_fields(name: str, error: Measured | None) -> dict[str, float | None]:
+    """An error as the fields `name` of a CSV file, empty ones for none."""
+    spread = error._asdict() if error else dict.fromkeys(Measured._fields)
+    return {f"{name} {part}": number for part, number in spread.items()}
 
 
 def scale_text(scale: int | Sequence[int]) -> str:
