@@ -1,20 +1,22 @@
 """What tables need, in which stages it runs, and how long that may take."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from copy import deepcopy
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from hydra import initialize_config_dir
+from omegaconf import DictConfig
 
 from hydra_plugins.vggsuite_launchers.jobs import Job, JobLauncher, Outcome
 from tests.conftest import ROOT, TINY, MakeTree, assert_refused, call_command, run_command
 from vggsuite.ablation.plan import plan
 from vggsuite.ablation.stages import run_stages
 from vggsuite.ablation.tasks import Task, seeds_of, tasks_of
-from vggsuite.composing import register
+from vggsuite.composing import compose_command, register
 from vggsuite.config import AblationConfig
 from vggsuite.errors import UserError
 from vggsuite.evaluation.dense import score_map
@@ -22,9 +24,18 @@ from vggsuite.models.net import multiply_adds
 from vggsuite.models.vgg import VGG
 
 
+@cache
+def composed(name: str, words: tuple[str, ...]) -> tuple[DictConfig, str]:
+    """What Hydra makes of a command: a tenth of a second, and most tests ask for the same ones."""
+    return compose_command(name, words)
+
+
 def tasks(*tables: int, data: str = "digits", **settings: Any) -> list[Task]:
     register()
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "vggsuite.ablation.tasks.compose_command", lambda name, words: deepcopy(composed(name, tuple(words)))
+        )
         return tasks_of(tables, AblationConfig(**settings), data=data, typed=["paths.runs=/nowhere"])
 
 
@@ -258,11 +269,14 @@ def test_a_table_from_nothing_and_once_more(make_tree: MakeTree, tmp_path: Path)
 
 
 @pytest.mark.slow
-def test_the_launcher_that_is_chosen_runs_the_stages(make_tree: MakeTree, tmp_path: Path) -> None:
+def test_the_launcher_that_is_chosen_runs_the_stages(
+    make_tree: MakeTree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nets that do not train: what fails is tried again, and named, and the table is printed all the same."""
     overrides = " ".join([*TINY[1:], f"data.root={make_tree()}", "recipe.batch_size=999"])
     words = ["data=folder", "tables=3", f"paths.runs={tmp_path / 'runs'}", f"output={tmp_path / 'tables'}"]
-    result = run_command("ablation.py", *words, f"overrides='{overrides}'", cwd=tmp_path)
+    monkeypatch.chdir(tmp_path)
+    result = call_command("ablation.py", *words, f"overrides='{overrides}'")
     assert result.returncode == 2
     assert result.stdout.count("starts on CPU slot") == 4
     assert "#3  error: recipe.batch_size=999 exceeds" in result.stdout
