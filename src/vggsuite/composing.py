@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,6 +31,7 @@ from vggsuite.naming import REPEAT, experiment_name, variant_of, variant_of_text
 from vggsuite.results.record import RECORD_FILE
 
 
+@cache  # once a process; Hydra takes a tenth of a second to read the schemas
 def register() -> None:
     """Make the schemas and the resolvers known to Hydra. May be called again."""
     OmegaConf.register_new_resolver("project_root", lambda: str(PROJECT_ROOT), replace=True)
