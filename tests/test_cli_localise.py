@@ -38,7 +38,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
                     rows.append(f"{name}_{number},{name} {left} {top} {left + 20} {top + 20} ")
         (home / "mini" / f"LOC_{split}_solution.csv").write_text("\n".join(rows) + "\n")
     words = ("model=vgg_a", f"data.root={home / 'mini'}", f"hydra.run.dir={home / 'runs/mini/table3/a/seed_0'}")
-    result = run_command("train.py", *TINY, *words)
+    result = call_command("train.py", *TINY, *words)
     assert result.returncode == 0, result.stderr
     result = localise(home, "train", *train_words(home))
     assert result.returncode == 0, result.stderr
