@@ -134,7 +134,7 @@ def test_two_seeds_and_their_table_from_another_folder(make_tree: MakeTree, tmp_
     assert record["metrics"]["num_images"] == record["data"]["num_test"] == 9
     assert record["environment"]["git_commit"] is None or len(record["environment"]["git_commit"]) == 40
     stamps = [file.stat().st_mtime_ns for file in files]
-    again = train("--multirun", "experiment=table3/a", *settings, "seed=0,1")
+    again = call_command("train.py", "--multirun", "experiment=table3/a", *settings, "seed=0,1")
     assert again.stdout.count("is finished") == 2
     assert [file.stat().st_mtime_ns for file in files] == stamps
 
@@ -162,7 +162,7 @@ def test_a_pack_trains_the_net_that_its_files_train(make_tree: MakeTree, tmp_pat
     weights: list[torch.Tensor] = []
     for way in ([], [f"data.root={tmp_path / 'pack'}"], [f"data.root={tmp_path / 'pack'}", "data.num_workers=2"]):
         runs = tmp_path / f"runs{len(weights)}"
-        result = train(*settings, *way, f"paths.runs={runs}")
+        result = call_command("train.py", *settings, *way, f"paths.runs={runs}")
         assert result.returncode == 0, result.stderr
         assert "read by Pillow" not in result.stdout
         (file,) = runs.glob("**/result.json")
@@ -243,7 +243,8 @@ PICTURES = ("train/views", "test/filters", "test/confusion", "test/mistakes")
 @pytest.mark.parametrize("logger", ["tensorboard", "wandb"])
 def test_the_other_loggers_show_the_same_under_the_same_names(logger: str, make_tree: MakeTree, tmp_path: Path) -> None:
     extra = ["logger.offline=true"] if logger == "wandb" else []
-    result = train(*TINY, f"data.root={make_tree()}", f"hydra.run.dir={tmp_path / 'run'}", f"logger={logger}", *extra)
+    words = [*TINY, f"data.root={make_tree()}", f"hydra.run.dir={tmp_path / 'run'}", f"logger={logger}", *extra]
+    result = call_command("train.py", *words)
     assert result.returncode == 0, result.stderr
     files = {"tensorboard": "run/tensorboard/events.*", "wandb": "run/wandb/offline-run-*/*.wandb"}
     file, *_ = tmp_path.glob(files[logger])
@@ -271,7 +272,7 @@ def test_wandb_without_a_key_says_what_to_do(make_tree: MakeTree, tmp_path: Path
 
 @pytest.mark.parametrize("script", ["train.py", "evaluate.py", "fuse.py", "table.py"])
 def test_help_names_the_settings(script: str) -> None:
-    result = run_command(script, "--help")
+    result = call_command(script, "--help")
     assert result.returncode == 0
     assert "paths:" in result.stdout
 
@@ -279,7 +280,7 @@ def test_help_names_the_settings(script: str) -> None:
 def test_a_failing_job_leaves_the_others_alone(make_tree: MakeTree, tmp_path: Path) -> None:
     words = [*TINY, f"data.root={make_tree()}", f"paths.runs={tmp_path / 'runs'}", "recipe.batch_size=4,999"]
     for launcher in ([], ["hydra/launcher=local"]):
-        result = train("--multirun", *words, *launcher, "rerun=true")
+        result = call_command("train.py", "--multirun", *words, *launcher, "rerun=true")
         assert result.returncode == 2
         assert "recipe.batch_size=999 exceeds" in result.stdout + result.stderr
         assert len(list(tmp_path.glob("runs/**/result.json"))) == 1

@@ -32,7 +32,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
             picture = smooth_picture(40, 48 + number % 3, level=(80 * label + number) % 256)
             picture.save(home / "images" / name / f"{name}_{number}.png")
     words = ("model=vgg_a,vgg_b", f"data.root={home / 'images'}", f"paths.runs={home / 'runs'}", "data.scale=multi")
-    result = run_command("train.py", "--multirun", *TINY, *words, "hydra.sweep.subdir=${model.depth}")
+    result = call_command("train.py", "--multirun", *TINY, *words, "hydra.sweep.subdir=${model.depth}")
     assert result.returncode == 0, result.stderr
     return home
 
