@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hydra import initialize_config_dir
+from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from PIL import Image
 
@@ -44,6 +45,14 @@ def started_by_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
             "NODE_RANK",
         ):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_store_of_schemas() -> Iterator[None]:
+    """Hydra copies all schemas for each config that it composes, though it only reads them: some 0.1 s."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ConfigStore, "__deepcopy__", lambda store, memo: store, raising=False)
+        yield
 
 
 @pytest.fixture
