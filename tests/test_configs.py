@@ -192,7 +192,7 @@ def test_a_long_name_is_shortened_and_stays_distinct() -> None:
         ("data.held_out=0", "data.held_out=0.0 is out of range"),
         ("seed=-1", "seed=-1 is out of range"),
         ("test.scale=20", "test.scale=20 is smaller than the crop"),
-        ("model.depth=12", "model.depth=12 is no net of ours"),
+        ("model.depth=12", "model.depth=12 is no net of model.family=vgg"),
         ("data.scale=mutli", "data.scale=mutli is no training scale"),
         ("init=finished_run", "type init.run="),
         ("+model.colour=red", r"\+model.colour is no setting"),

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from vggsuite.config import PROJECT_ROOT, TrainConfig
 from vggsuite.files import is_held, naming_damaged
-from vggsuite.models.build import build_net, model_of
+from vggsuite.models.build import build_net
+from vggsuite.models.factors import model_of
 from vggsuite.models.net import ConvNet
 from vggsuite.models.state import require_tensors
 from vggsuite.naming import repeat_command

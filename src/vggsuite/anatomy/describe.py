@@ -1,5 +1,6 @@
 """What describe.py prints of a net, of two, and of the stacks of section 2.3."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import fields
 from functools import partial
@@ -19,10 +20,15 @@ from vggsuite.data.find import find_images
 from vggsuite.errors import UserError, first_line
 from vggsuite.files import write_atomically
 from vggsuite.models.build import build_net
+from vggsuite.models.factors import check_model
 from vggsuite.models.net import ConvNet
 from vggsuite.protocol import Precision
 
-OWN = ("model=", "model.depth=", "model.lrn=", "model.conv1x1=")  # what makes a net; other factors are of both
+BOTH = (
+    "model.width=",
+    "model.num_pools=",
+    "model.padding=",
+)  # factors of a net and of the one that it is compared with
 PRECISIONS = (Precision.fp32, Precision.bf16)
 OF_NETS = ("model", "data", "recipe", "num_classes", "memory", "headroom")  # settings that a stack does not know
 OF_STEP = ("batch_size", "momentum", "checkpoint_activations")  # of a recipe, on which the memory depends
@@ -64,6 +70,7 @@ def describe(config: DescribeConfig, name: str, words: Sequence[str]) -> None:
 
 def check(config: DescribeConfig) -> None:
     """Raise a UserError for what is out of range or does not go together."""
+    check_model(config.model)
     require_ranges(
         config,
         [
@@ -86,7 +93,10 @@ def check(config: DescribeConfig) -> None:
                     f"sizes ({setting}=[3,3,3])."
                 )
     elif other is not None and not isinstance(other, str):
-        raise UserError(f"against={other} is no net; allowed: a model of conf/model/ (against=vgg_e).")
+        raise UserError(
+            f"against={other} is no net; allowed: a model of conf/model/ (against=vgg_e), or what would be typed for "
+            "it (\"against='model.kernel=7'\")."
+        )
 
 
 def idle(config: DescribeConfig) -> dict[str, str]:
@@ -114,23 +124,28 @@ def is_stack(kernels: object) -> bool:
 def of_nets(config: DescribeConfig, name: str, words: Sequence[str]) -> list[Section]:
     """A net, what training it takes, and how another one differs."""
     num_classes = classes_of(config)
-    factors = "".join(f", {word}" for word in words if word.startswith("model.") and not word.startswith(OWN))
-    seen = f"of a {config.data.crop}x{config.data.crop} crop and {num_classes} classes{factors}"
+    factors = "".join(f", {word}" for word in words if word.startswith("model."))
+    seen = f"of a {config.data.crop}x{config.data.crop} crop and {num_classes} classes"
     image = (3, config.data.crop, config.data.crop)
     layers = layers_of(on_meta(config, num_classes), config.data.crop)
-    sections = [section_of_layers(f"{name}, {seen}:", layers, image=image), of_training(config, num_classes)]
+    sections = [section_of_layers(f"{name}{factors}, {seen}:", layers, image=image), of_training(config, num_classes)]
     if config.against:
         with cli.composing():
             other = to_config(compose_command("describe", against(words, str(config.against)))[0], DescribeConfig)
         others = layers_of(on_meta(other, num_classes), other.data.crop)
-        title = f"{config.against} beside {name}, {seen}; the layers in which they differ:"
+        title = f"{config.against} beside {name}{factors}, {seen}; the layers in which they differ:"
         sections.append(section_of_difference(title, (name, str(config.against)), (layers, others)))
     return sections
 
 
-def against(words: Sequence[str], model: str) -> list[str]:
-    """What is typed for the net of another `model`: the same `words` but for the net's own."""
-    return [*(word for word in words if not word.startswith((*OWN, "against=", "output="))), f"model={model}"]
+def against(words: Sequence[str], other: str) -> list[str]:
+    """What is typed for the net that is compared: of another model the same `words` but for the net's own factors, or
+    the same and what `other` says of factors."""
+    kept = [word for word in words if not word.startswith(("against=", "output="))]
+    if "=" in other:
+        return [*kept, *shlex.split(other)]
+    own = [word for word in kept if word.startswith("model") and not word.startswith(BOTH)]
+    return [*(word for word in kept if word not in own), f"model={other}"]
 
 
 def classes_of(config: DescribeConfig) -> int:

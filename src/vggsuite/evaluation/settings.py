@@ -13,6 +13,7 @@ from vggsuite.config import DataConfig, EvaluateConfig, ModelConfig
 from vggsuite.data.scale import parse_scale, parse_test_scales
 from vggsuite.errors import UserError
 from vggsuite.files import naming_damaged
+from vggsuite.models.factors import WITH_CEIL_MODE, check_model
 from vggsuite.protocol import Average, Method, Precision, Protocol, default_flip
 from vggsuite.results.record import Evaluation, current_evaluation, evaluation_folder, read_record
 from vggsuite.results.run_folder import CONFIG_FILE, require_finished, saved_config, weights_of
@@ -114,6 +115,12 @@ def check(config: EvaluateConfig) -> None:
             ("shard_size", "1 or more", config.shard_size >= 1),
         ],
     )
+    check_model(config.model)
+    if config.ceil_mode and config.model.family not in WITH_CEIL_MODE:
+        raise UserError(
+            f"ceil_mode=true changes nothing of model.family={config.model.family}, which says itself how its pools "
+            f"round; allowed with model.family={' or '.join(WITH_CEIL_MODE)}."
+        )
     check_forward(config.trainer, config.precision)
     for name in ("run", "weights", "heatmap", "data.root"):
         if attrgetter(name)(config) == "":

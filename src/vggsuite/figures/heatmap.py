@@ -67,7 +67,7 @@ def draw_panel(axes: Axes, subject: Subject, pixels: Tensor, protocol: Protocol,
     shown = index_of(class_name, names) if class_name else int(posteriors.argmax())
     images = subject.preprocessing(pixels).to(DTYPES[protocol.precision])
     scores = score_map(net, images)[0, shown].float().cpu()
-    first = (net.map_side - 1) * net.stride / 2  # left edge of the first point's cell
+    first = 0 if net.averages_maps else (net.crop - net.stride) / 2  # left edge of the first point's cell
     right, bottom = (first + count * net.stride for count in reversed(scores.shape))
     extent = (first, right, bottom, first)
     side, across = pixels.shape[2:]

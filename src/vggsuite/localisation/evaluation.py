@@ -38,7 +38,7 @@ from vggsuite.localisation.config import BoxEvaluateConfig, BoxProtocol, TestSpl
 from vggsuite.localisation.images import BoxedImages, Guesses, guesses_of, read_boxed
 from vggsuite.localisation.regressor import Regressor, load_regressor
 from vggsuite.localisation.settings import classifier_of, merging_of, name_of_test, output_folder, test_scales
-from vggsuite.models.build import model_of
+from vggsuite.models.factors import model_of
 from vggsuite.naming import repeat_command
 from vggsuite.protocol import Protocol
 from vggsuite.results.environment import environment, git

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vggsuite.checks import data_ranges, require_ranges, validate
 from vggsuite.composing import to_config
-from vggsuite.config import Layers, Selection
+from vggsuite.config import Head, Layers, Selection
 from vggsuite.data.scale import parse_scale, parse_test_scales
 from vggsuite.errors import UserError
 from vggsuite.evaluation.settings import PLACE, adopt_run, check_forward
@@ -91,6 +91,11 @@ def check_training(config: LocaliserConfig) -> None:
         UserError: naming the value, what is allowed, and the override to type.
     """
     validate(config)
+    if config.model.head != Head.fc:
+        raise UserError(
+            f"model.head={config.model.head} leaves the average of a map, which does not tell where things are; "
+            "allowed for boxes: nets with FC layers (model.head=fc, of model.family=vgg or alexnet)."
+        )
     if config.init.layers != Layers.all_but_last:
         raise UserError(
             f"init.layers={config.init.layers} would leave the last layer out, or copy it, which regresses boxes; "

@@ -1,7 +1,6 @@
 """From the factors of a net to the net."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -42,10 +41,3 @@ def net_for(state: Mapping[str, Tensor], model: ModelConfig, crop: int) -> ConvN
     with torch.device("meta"):
         outline = build_net(model, crop=crop)
     return build_net(model, num_classes=num_classes(state, outline.last_name), crop=crop)
-
-
-def model_of(recorded: Mapping[str, Any]) -> ModelConfig:
-    """The model that a record tells, which may be older than some factors and knows more than factors."""
-    known = ModelConfig.__dataclass_fields__
-    values = {name: value for name, value in recorded.items() if name in known}
-    return ModelConfig(**values | {"family": Family(values.get("family", Family.vgg))})

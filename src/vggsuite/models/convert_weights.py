@@ -12,7 +12,8 @@ import yaml
 
 from vggsuite.config import PROJECT_ROOT, ModelConfig
 from vggsuite.errors import UserError
-from vggsuite.models.build import build_net, model_of, net_for
+from vggsuite.models.build import build_net, net_for
+from vggsuite.models.factors import model_of
 from vggsuite.models.state import require_fit
 from vggsuite.models.weights import PREPROCESSINGS, Weights, load_weights
 

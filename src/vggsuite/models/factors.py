@@ -1,6 +1,7 @@
 """Which factors make a net of each family, and which do not go together. Needs no torch, so that a config is checked at
 once."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -84,6 +85,13 @@ def check_model(model: ModelConfig) -> None:
                 f"model.shortcuts=false has no place in model.depth={depth}, which nobody has trained so; allowed with "
                 f"it: model.depth={allowed}."
             )
+
+
+def model_of(recorded: Mapping[str, Any]) -> ModelConfig:
+    """The model that a record tells, which may be older than some factors and knows more than factors."""
+    known = ModelConfig.__dataclass_fields__
+    values = {name: value for name, value in recorded.items() if name in known}
+    return ModelConfig(**values | {"family": Family(values.get("family", Family.vgg))})
 
 
 def name_of(model: ModelConfig) -> str:

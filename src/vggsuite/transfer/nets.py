@@ -9,7 +9,7 @@ from vggsuite.config import Features, ModelConfig, TransferConfig
 from vggsuite.data.preprocessing import Preprocessing
 from vggsuite.evaluation.run import Subject
 from vggsuite.evaluation.subject import published_subject, subject_of_run
-from vggsuite.models.build import model_of
+from vggsuite.models.factors import model_of
 from vggsuite.models.initialisation import draw_weights
 from vggsuite.models.state import digest
 from vggsuite.results.record import read_record

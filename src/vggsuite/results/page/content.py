@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vggsuite.config import TableSettings
+from vggsuite.models.factors import model_of, name_of
 from vggsuite.results import tables
 from vggsuite.results.collection import TRAINED, Collection
 from vggsuite.results.page.charts import Chart, comparisons, cost_charts, depth_chart, points_of
@@ -110,8 +111,7 @@ def run_cells(run: Source) -> list[str]:
     memory = cost.get("peak_memory_bytes")
     return [
         SourcedText(run.name, [run.name]),
-        f"{record.model['depth']} layers{', LRN' if record.model.get('lrn') else ''}"
-        f"{', 1x1' if record.model.get('conv1x1') else ''}",
+        name_of(model_of(record.model)),
         scale_text(record.train_scale),
         str(record.seed),
         f"{metrics['top1_error']:.2f}",
