@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.conftest import ROOT, TINY, MakeTree, run_command
+from tests.conftest import ROOT, TINY, MakeTree, call_command, run_command
 from vggsuite.errors import UserError
 from vggsuite.finished_run import load_checkpoint
 from vggsuite.training.trainer_settings import check_processes
@@ -53,7 +53,8 @@ def test_devices_nodes_and_accumulation_do_not_change_a_run(make_tree: MakeTree,
     settings = [*TINY, f"data.root={make_tree(images=203)}", *EXACT, "data.held_out=0.306"]
     ways = {"one": [], "pieces": ["trainer.accumulate_grad_batches=4"], "two": [*DDP], "other": ["seed=1"]}
     for way, extra in ways.items():
-        result = run_command("train.py", *settings, *extra, f"hydra.run.dir={tmp_path / way}")
+        command = run_command if way == "two" else call_command
+        result = command("train.py", *settings, *extra, f"hydra.run.dir={tmp_path / way}")
         assert result.returncode == 0, result.stderr
     run_on_two_nodes(*settings, f"hydra.run.dir={tmp_path / 'nodes'}")
     weights = {way: weights_of(tmp_path / way) for way in (*ways, "nodes")}
