@@ -30,7 +30,7 @@ def composed(name: str, words: tuple[str, ...]) -> tuple[DictConfig, str]:
     return compose_command(name, words)
 
 
-def tasks(*tables: int, data: str = "digits", **settings: Any) -> list[Task]:
+def tasks(*tables: int | str, data: str = "digits", **settings: Any) -> list[Task]:
     register()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"), pytest.MonkeyPatch.context() as patch:
         patch.setattr(
@@ -46,12 +46,13 @@ def tasks(*tables: int, data: str = "digits", **settings: Any) -> list[Task]:
         ((4,), 11, 10, 0),
         ((5,), 7, 6, 0),
         ((6,), 9, 12, 4),
-        ((7,), 9, 12, 2),
-        ((3, 4, 5, 6, 7), 12, 14, 4),
+        ((7,), 18, 14, 2),
+        ((3, 4, 5, 6, 7), 21, 16, 4),
+        (("degradation",), 14, 0, 0),
     ],
 )
 def test_a_table_needs_what_it_shows_and_all_that_comes_before(
-    tables: tuple[int, ...], trained: int, evaluated: int, fused: int
+    tables: tuple[int | str, ...], trained: int, evaluated: int, fused: int
 ) -> None:
     made = tasks(*tables)
     numbers = [sum(task.script == script for task in made) for script in ("train.py", "evaluate.py", "fuse.py")]
@@ -219,8 +220,8 @@ def test_a_gpu_is_not_estimated_by_a_cpu() -> None:
     [
         (
             ["tables=[3,13]"],
-            "tables=[3, 13] is not among those that can be printed; allowed: 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, or "
-            "tables=[3,4]",
+            "tables=[3, 13] is not among those that can be printed; allowed: 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, "
+            "degradation, or tables=[3,4]",
         ),
         (["seeds=0"], "seeds=0 is no number of seeds"),
         (["overrides='seed=3'"], "overrides has seed=3, which is set for all tasks"),

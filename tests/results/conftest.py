@@ -11,7 +11,14 @@ import pytest
 
 from vggsuite.protocol import Method, Protocol
 from vggsuite.results.predictions import PREDICTIONS_FILE
-from vggsuite.results.record import Evaluation, Record, evaluation_folder, write_evaluation, write_record
+from vggsuite.results.record import (
+    OF_TRAINING_IMAGES,
+    Evaluation,
+    Record,
+    evaluation_folder,
+    write_evaluation,
+    write_record,
+)
 
 MakeRun = Callable[..., Path]
 MakeEvaluation = Callable[..., Path]
@@ -52,9 +59,18 @@ def write_run(runs: Path, experiment: str, wrong: range = range(20), **changes: 
     return folder
 
 
-def write_made_evaluation(folder: Path, protocol: Protocol | None, wrong: range, **changes: Any) -> Path:
+def write_learnt(runs: Path, experiment: str, wrong: range, learnt: range, **changes: Any) -> Path:
+    """As `write_run`, with an evaluation of the images that the run was trained on."""
+    folder = write_run(runs, experiment, wrong, metrics=metrics(wrong) | {"train": metrics(learnt)}, **changes)
+    write_made_evaluation(folder, DENSE, learnt, suffix=OF_TRAINING_IMAGES)
+    return folder
+
+
+def write_made_evaluation(
+    folder: Path, protocol: Protocol | None, wrong: range, suffix: str = "", **changes: Any
+) -> Path:
     """Write an evaluation of the run in `folder`, or, without a protocol, the fusion in `folder`."""
-    place = evaluation_folder(folder, protocol) if protocol else folder
+    place = evaluation_folder(folder, protocol, suffix) if protocol else folder
     place.mkdir(parents=True)
     name = str(place).partition("runs/")[2]
     content: dict[str, Any] = {

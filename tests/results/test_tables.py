@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.results.conftest import DENSE, IMAGES, STATE, make_record
+from tests.results.conftest import DENSE, IMAGES, STATE, make_record, write_learnt
 from vggsuite.errors import UserError
 from vggsuite.protocol import Method, Protocol
-from vggsuite.results import claims, rendering, report, tables
+from vggsuite.results import claims, degradation, family, rendering, report, tables
 from vggsuite.results.collection import Collection, collect, outdated
+from vggsuite.results.experiments import DEGRADATION, FAMILY, experiments_of
 from vggsuite.results.record import read_record
 
 MakeRun = Callable[..., Path]
@@ -29,9 +30,14 @@ def test_the_experiments_are_those_with_a_config_file() -> None:
     experiments = {row.experiment for number in (3, 4, 5, 6) for row in tables.rows(number, {})}
     folder = Path(__file__).parents[2] / "conf/experiment"
     assert experiments == {str(file.relative_to(folder).with_suffix("")) for file in folder.glob("table[3-6]/*.yaml")}
-    assert {row.experiment for row in tables.rows(7, {})} <= experiments | {None}
+    beside = {str(file.relative_to(folder).with_suffix("")) for file in folder.glob("table7/*.yaml")}
+    assert {row.experiment for row in tables.rows(7, {})} <= experiments | beside | {None}
     for claim in (claim for of_table in claims.CLAIMS.values() for claim in of_table):
         assert {claim.ours, claim.other} <= experiments
+    for group, own in ((FAMILY, family.CLAIMS), (DEGRADATION, degradation.CLAIMS)):
+        found = {str(file.relative_to(folder).with_suffix("")) for file in folder.glob(f"{group}/*.yaml")}
+        assert found == set(experiments_of(group))
+        assert {name for claim in own for name in (claim.ours, claim.other)} <= found
 
 
 @pytest.mark.parametrize(("number", "count"), [(3, 12), (4, 10), (5, 6), (6, 4), (7, 15)])
@@ -42,7 +48,7 @@ def test_without_results_there_are_dashes_and_the_papers_figures(number: int, co
     for row in rows:
         cells = report.row_cells(row, report.OUR_HEADINGS[number])
         assert set(cells[len(row.printed) + len(row.paper) :]) == {"-"}
-    assert all(finding.verdict == "-" for finding in claims.findings(number, {}, 0.95))
+    assert all(finding.verdict == "-" for finding in claims.findings(claims.CLAIMS[number], {}, 0.95))
     assert "no results on digits" in made.heading
 
 
@@ -86,7 +92,7 @@ def test_tables_4_to_7_show_evaluations_and_fusions(make_run: MakeRun, make_eval
         (7, "table5/e_both"): 4,
         (7, "table6/both"): 2,
     }
-    (finding,) = (f for f in claims.findings(6, results, 0.95) if f.ours)
+    (finding,) = (f for f in claims.findings(claims.CLAIMS[6], results, 0.95) if f.ours)
     assert finding.claim.text == "D and E together beat E, both"
     assert (finding.paper, finding.ours and finding.ours.value) == (-0.7, -2.0)
 
@@ -142,7 +148,9 @@ def test_results_on_different_images_are_not_put_into_one_table(key: str, told: 
 def test_a_claim_that_something_helps(ours: range, other: range, verdict: str, make_run: MakeRun) -> None:
     make_run("table3/c", other)
     runs = make_run("table3/d", ours).parents[3]
-    finding = next(f for f in claims.findings(3, collected(runs).results, 0.95) if "3x3 beats 1x1" in f.claim.text)
+    finding = next(
+        f for f in claims.findings(claims.CLAIMS[3], collected(runs).results, 0.95) if "3x3 beats" in f.claim.text
+    )
     assert finding.verdict == verdict
     assert finding.paper == -1.1
     assert finding.ours is not None
@@ -154,7 +162,7 @@ def test_a_claim_that_something_helps(ours: range, other: range, verdict: str, m
 def test_the_claim_that_lrn_does_not_help(lrn: range, verdict: str, make_run: MakeRun) -> None:
     make_run("table3/a", range(20))
     runs = make_run("table3/a_lrn", lrn).parents[3]
-    assert claims.findings(3, collected(runs).results, 0.95)[0].verdict == verdict
+    assert claims.findings(claims.CLAIMS[3], collected(runs).results, 0.95)[0].verdict == verdict
 
 
 def test_several_seeds_are_compared_over_seeds_those_in_common(make_run: MakeRun) -> None:
@@ -162,7 +170,7 @@ def test_several_seeds_are_compared_over_seeds_those_in_common(make_run: MakeRun
         make_run("table3/a", range(a), seed=seed)
         make_run("table3/b", range(b), seed=seed)
     runs = make_run("table3/b", range(100), seed=7).parents[3]
-    finding = claims.findings(3, collected(runs).results, 0.95)[1]
+    finding = claims.findings(claims.CLAIMS[3], collected(runs).results, 0.95)[1]
     assert finding.ours is not None
     assert finding.ours.method == "t over 3 seeds"
     assert finding.ours.value == pytest.approx(-5.0)
@@ -184,6 +192,12 @@ def golden_runs(make_run: MakeRun, make_evaluation: MakeEvaluation) -> Path:
     runs = run.parents[3]
     for seed in (0, 1):
         make_evaluation(runs / f"digits/table6/dense/seed_{seed}", None, range(2 + seed))
+    sizes = {"family": "resnet", "depth": 34, "parameters": 1_340_000, "multiply_adds": 71_600_000}
+    cost = {"wall_seconds": 300.0, "images_per_second": 210.4}
+    make_run("family/resnet34", range(10), model=sizes, cost=cost)
+    make_run("family/plain34", range(30), model=sizes, cost=cost)
+    for kind, depth, wrong, learnt in (("plain", 19, 12, 4), ("plain", 56, 40, 30), ("shortcut", 56, 8, 1)):
+        write_learnt(runs, f"degradation/{kind}_{depth}", range(wrong), range(learnt))
     return runs
 
 
@@ -191,6 +205,7 @@ def write_golden(runs: Path, folder: Path) -> None:
     """To renew the golden files: call this on `golden_runs` and look at every difference."""
     for number in report.TITLES:
         rendering.save(report.make_report(number, collected(runs), 0.95), folder)
+    rendering.save(degradation.make_degradation_report(collected(runs), 0.95), folder)
 
 
 @pytest.mark.parametrize("name", GOLDEN_FILES)
@@ -225,3 +240,42 @@ def test_a_record_of_another_version_is_refused(make_run: MakeRun) -> None:
 @pytest.mark.parametrize(("seconds", "text"), [(None, "-"), (42.4, "42 s"), (185, "3 min 05 s"), (3720, "1 h 02 min")])
 def test_durations(seconds: float | None, text: str) -> None:
     assert rendering.duration(seconds) == text
+
+
+def test_degradation_tells_training_errors_from_those_on_other_images(golden_runs: Path) -> None:
+    made = degradation.make_degradation_report(collected(golden_runs), 0.95)
+    rows, claimed, learnt = made.grids
+    cells = {row[0]: row[1:] for row in rows.cells}
+    assert [str(cell).partition(" ")[0] for cell in cells["56"]] == ["15.00", "20.00", "1", "0.50", "4.00", "1", "3.74"]
+    assert set(cells["25"]) == {"-"}
+    training, test = cells["19"][:2]
+    assert isinstance(training, rendering.SourcedText)
+    assert isinstance(test, rendering.SourcedText)
+    assert training.sources == ("digits/degradation/plain_19/seed_0/evaluations/dense-37@train",)
+    assert test.sources == ("digits/degradation/plain_19/seed_0",)
+    verdicts = [{row[0]: row[3] for row in grid.cells} for grid in (claimed, learnt)]
+    for found in verdicts:
+        assert found["deeper is worse: plain, 56 against 19"] == "holds"
+        assert found["shortcuts help: 56"] == "holds"
+        assert found["shortcuts help: 34"] == "-"
+    assert {source.name for source in made.sources} >= {*training.sources, *test.sources}
+
+
+def test_the_family_stands_below_table_7(golden_runs: Path) -> None:
+    made = report.make_report(7, collected(golden_runs), 0.95)
+    rows = {row[0]: row[1:] for row in made.grids[1].cells}
+    assert rows["ResNet-34"] == [
+        "24.52",
+        "7.46",
+        "5.00 [4.0, 7.0]",
+        "0.50 [0.0, 1.5]",
+        "1",
+        "1.34 M",
+        "71.60 M",
+        "210",
+        "5 min 00 s",
+    ]
+    assert rows["AlexNet"] == ["40.70", "18.20", *["-"] * 7]
+    claimed = {row[0]: row for row in made.grids[2].cells}["shortcuts help: ResNet-34 against plain-34"]
+    assert (claimed[1], claimed[3]) == ("-10.00", "holds")
+    assert "digits/family/resnet34/seed_0" in [source.name for source in made.sources]

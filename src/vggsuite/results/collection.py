@@ -34,7 +34,13 @@ class Result:
     @property
     def name(self) -> str:
         """The run's name for the evaluation that ended it, else the evaluation's own."""
-        return self.run.name if self.run and self.run.test == self.evaluation.protocol else self.evaluation.name
+        ended = self.run and self.run.test == self.evaluation.protocol and not self.is_of_training_images
+        return self.run.name if self.run and ended else self.evaluation.name
+
+    @property
+    def is_of_training_images(self) -> bool:
+        """Whether it is of the images that its run learnt from."""
+        return self.folder.name.endswith(OF_TRAINING_IMAGES)
 
 
 BySeed = Mapping[int, Result]

@@ -112,8 +112,10 @@ def grids_of_family(results: Results, confidence: float) -> list[Grid]:
 
 
 def grid_of_findings(title: str, findings: Sequence[Finding], *, suffix: str = "_claims") -> Grid:
-    """Claims under a title, and what we found of them."""
-    headings = [title, *FINDING_HEADINGS]
+    """Claims under a title, and what we found of them; the paper's differences where it has any."""
+    beside = all(f.paper is None for f in findings)  # the paper
+    headings = [title, *FINDING_HEADINGS[beside:]]
+    cells = [[text, *rest[beside:]] for text, *rest in map(finding_cells, findings)]
     missing: dict[str, object] = dict.fromkeys(Estimate._fields)
     records = [
         {"claim": f.claim.text, "ours": f.claim.ours, "other": f.claim.other, "paper": f.paper}
@@ -121,7 +123,7 @@ def grid_of_findings(title: str, findings: Sequence[Finding], *, suffix: str = "
         | {"verdict": f.verdict}
         for f in findings
     ]
-    return Grid(suffix, headings, list(map(finding_cells, findings)), records)
+    return Grid(suffix, headings, cells, records)
 
 
 def heading(number: int, collection: Collection, shown: Sequence[Result]) -> str:

@@ -17,6 +17,11 @@ class Measured(NamedTuple):
     low: float | None = None
     high: float | None = None
 
+    @property
+    def ends(self) -> tuple[float | None, float | None]:
+        """Of its interval, or a standard deviation on either side."""
+        return (self.low, self.high) if self.sd is None else (self.mean - self.sd, self.mean + self.sd)
+
     def __str__(self) -> str:
         """The error with its spread: "12.80 [10.7, 15.3]", or "11.00 +- 1.41" over seeds."""
         if self.sd is not None:

@@ -85,7 +85,7 @@ def point(net: str, s: str, side: str, error: Measured | float) -> dict[str, Any
     """An error, ours with its interval over the images, or its standard deviation over seeds on either side."""
     if not isinstance(error, Measured):
         return {"net": net, "S": s, "side": side, "error": error}
-    low, high = (error.low, error.high) if error.sd is None else (error.mean - error.sd, error.mean + error.sd)
+    low, high = error.ends
     ends = {"low": round(low, 3), "high": round(high, 3)} if low is not None and high is not None else {}
     return {"net": net, "S": s, "side": side, "error": round(error.mean, 3), **ends}
 

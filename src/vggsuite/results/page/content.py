@@ -12,6 +12,7 @@ from vggsuite.models.factors import model_of, name_of
 from vggsuite.results import tables
 from vggsuite.results.collection import TRAINED, Collection
 from vggsuite.results.page.charts import Chart, comparisons, cost_charts, depth_chart, points_of
+from vggsuite.results.page.depth_charts import degradation_chart
 from vggsuite.results.page.places import places_of, saved_places, without_places
 from vggsuite.results.printing import KNOWN_TABLES, Records
 from vggsuite.results.record import Record
@@ -100,7 +101,12 @@ def charts_of(collection: Collection) -> list[Chart]:
         for result in by_seed.values()
         if result.run and experiment.startswith(TRAINED)
     ]
-    charts = [depth_chart(points, collection.data), *comparisons(points, collection.data), *cost_charts(trained)]
+    charts = [
+        depth_chart(points, collection.data),
+        *comparisons(points, collection.data),
+        degradation_chart(collection),
+        *cost_charts(trained),
+    ]
     return [chart for chart in charts if chart.rows]
 
 
