@@ -29,13 +29,13 @@ DEMO := demo/runs/digits/small
 OF_DEMO := model.batch_norm=true model.dropout=0.2 recipe.epochs=5
 
 .DEFAULT_GOAL := help
-.PHONY: help environment ablation-table transfer-table localisation-table ablation-plan demo report table test test-slurm check-sweeps audit chaos lint format lock \
+.PHONY: help environment ablation-table transfer-table localisation-table degradation-table ablation-plan demo report table test test-slurm check-sweeps audit chaos lint format lock \
 	unpack-imagenet bench fuzz
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
 	@echo
-	@echo "Settings: TABLES=3 (or 3,4,5,6,7,8,9,10,11,12), DATA=digits|folder|imagenet, SEEDS=1 (how many, or 0,4), OVERRIDES= (any"
+	@echo "Settings: TABLES=3 (or 3,4,5,6,7,8,9,10,11,12,degradation), DATA=digits|folder|imagenet, SEEDS=1 (how many, or 0,4), OVERRIDES= (any"
 	@echo "Hydra overrides of train.py), LAUNCHER=local|slurm, GPUS= (to use; of SLURM: jobs at a time), JOBS= (at a time on"
 	@echo "this CPU; default: one for each core), SETTINGS= (of ablation.py, as hydra.launcher.partition=gpu), VENV=.venv,"
 	@echo "PYTHON=python3, DEVICE=cpu|cuda (of bench), as in"
@@ -60,6 +60,9 @@ transfer-table: ablation-table  ## Transfer features to other data sets as Table
 
 localisation-table: TABLES = 8,9,10
 localisation-table: ablation-table  ## Train and test box regressors as Tables 8, 9 and 10 still lack, and print them
+
+degradation-table: TABLES = degradation
+degradation-table: ablation-table  ## Train nets of depth 11 to 56, plain and with shortcuts, that are not yet trained, and print them
 
 ablation-plan: $(READY)  ## Print what ablation-table would run, and how long that might take
 	$(ABLATION) dry_run=true

@@ -51,7 +51,7 @@ def test_the_net_of_the_digits_is_that_of_their_recipe() -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["against=nets"], "model=nets does not exist; allowed: vgg_a,"),
+        (["against=nets"], "model=nets does not exist; allowed: alexnet,"),
         (["against=[3]"], "against=[3] is no net; allowed: a model of conf/model/ (against=vgg_e)"),
         (["stack=[3,4]"], "stack=[3, 4] is no stack of convolutions; allowed"),
         (["stack=[]"], "stack=[] is no stack"),
@@ -62,7 +62,7 @@ def test_the_net_of_the_digits_is_that_of_their_recipe() -> None:
         (["model.width=1e9"], "is larger than any tensor"),
         (["num_classes=0"], "num_classes=0 is out of range"),
         (["data.crop=16"], "data.crop=16 vanishes under model.num_pools=5"),
-        (["model.depth=12"], "model.depth=12 is no net of ours"),
+        (["model.depth=12"], "model.depth=12 is no net of model.family=vgg"),
         (["stack=[3]", "model=vgg_d"], "model=vgg_d changes nothing with stack=[3]; leave one of them out"),
         (["stack=[3]", "memory=80GB"], "memory=80GB changes nothing with stack=[3]"),
         (["stack=[3]", "data.crop=64"], "data.crop=64 changes nothing with stack=[3]"),

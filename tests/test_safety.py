@@ -26,7 +26,7 @@ from vggsuite.evaluation.inference import collect, saved_images
 from vggsuite.files import save_arrays
 from vggsuite.localisation.answers import load_answers
 from vggsuite.localisation.candidates import load_candidates
-from vggsuite.models.vgg import VGG
+from vggsuite.models.build import build_net
 from vggsuite.results.predictions import load_truth
 from vggsuite.results.run_folder import CHECKPOINT, CONFIG_FILE, save_config
 from vggsuite.training.resuming import LAST
@@ -64,7 +64,7 @@ def run(tmp_path: Path, words: list[str]) -> Path:
     folder = tmp_path / "run"
     (folder / CHECKPOINT).parent.mkdir(parents=True)
     save_config(config, ["cat", "dog"], folder)
-    net = VGG(**asdict(config.model), num_classes=2, crop=32)
+    net = build_net(config.model, num_classes=2, crop=32)
     state = {f"net.{name}": value for name, value in net.state_dict().items()}
     torch.save({"epoch": 0, "state_dict": state}, folder / CHECKPOINT)
     data = IMAGES | {"name": "folder", "num_classes": 2, "train_fingerprint": "f", "crop": 32, "mean": [0.0] * 3}

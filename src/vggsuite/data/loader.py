@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from vggsuite.data.datasets import EpochBatches
 from vggsuite.errors import UserError
+from vggsuite.faults import KILLED_READER
 
 PREFETCH = 2  # batches that a worker may be ahead
 SHARED_MEMORY = Path("/dev/shm")
@@ -127,7 +128,10 @@ class ViewLoader(DataLoader[tuple[Any, ...]]):
         started = time.perf_counter()
         batches = super().__iter__()
         while True:
-            loaded = next(batches, None)
+            try:
+                loaded = next(batches, None)
+            except ConnectionError as error:  # a killed worker's tensors, before torch sees that it is gone
+                raise RuntimeError(f"{KILLED_READER} is gone") from error
             self.seconds_waited += time.perf_counter() - started
             if loaded is None:
                 self.num_taken = 0

@@ -112,23 +112,34 @@ def draw_feature_maps(subject: Subject, picture: Picture, side: int, number: int
 def feature_maps(subject: Subject, pixels: Tensor) -> dict[str, Tensor]:
     """What the convolutions make of pixels, uint8 [1, 3, H, W], after their activations: float32 [C, H, W] by the names
     of the layers; of a net of many layers the last one of each size of map and of channels."""
-    tracer = ActivationTracer(subject.net.eval())
+    tracer = ActivationTracer(Maps(subject.net.eval()))
     tracer.run(subject.preprocessing(pixels))
     if len(tracer.found) <= MANY_LAYERS:
         return tracer.found
     return dict({maps.shape: (name, maps) for name, maps in tracer.found.items()}.values())
 
 
+class Maps(nn.Module):
+    """A net up to its last maps, for images of any size."""
+
+    def __init__(self, net: ConvNet) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.net.maps(images)
+
+
 class ActivationTracer(fx.Interpreter):
-    """Runs a net operation by operation, and keeps what each activation makes.
+    """Makes a net's maps operation by operation, and keeps what each activation makes.
 
     Attributes:
         found: the maps [C, H, W] of the last image by the name of the convolution before.
     """
 
-    def __init__(self, net: ConvNet) -> None:
-        super().__init__(fx.symbolic_trace(net))
-        self.names = {path: name for name, path in module_names(net).items()}
+    def __init__(self, maps: Maps) -> None:
+        super().__init__(fx.symbolic_trace(maps))
+        self.names = {f"net.{path}": name for name, path in module_names(maps.net).items()}
         self.found: dict[str, Tensor] = {}
         self.name = ""
 
