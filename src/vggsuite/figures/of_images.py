@@ -111,12 +111,12 @@ def draw_feature_maps(subject: Subject, picture: Picture, side: int, number: int
 
 def feature_maps(subject: Subject, pixels: Tensor) -> dict[str, Tensor]:
     """What the convolutions make of pixels, uint8 [1, 3, H, W], after their activations: float32 [C, H, W] by the names
-    of the layers; of a net of many layers the last one of each size of map and of channels."""
+    of the layers; of a net of many layers the last one of each size of map."""
     tracer = ActivationTracer(Maps(subject.net.eval()))
     tracer.run(subject.preprocessing(pixels))
     if len(tracer.found) <= MANY_LAYERS:
         return tracer.found
-    return dict({maps.shape: (name, maps) for name, maps in tracer.found.items()}.values())
+    return dict({maps.shape[1:]: (name, maps) for name, maps in tracer.found.items()}.values())
 
 
 class Maps(nn.Module):
