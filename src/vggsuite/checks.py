@@ -11,7 +11,7 @@ from vggsuite.config import DataConfig, Layers, ModelConfig, TrainConfig
 from vggsuite.data.config import CheckDataConfig, PackConfig
 from vggsuite.data.scale import parse_scale
 from vggsuite.errors import UserError
-from vggsuite.models.factors import check_model
+from vggsuite.models.factors import OWN, check_model
 from vggsuite.results.run_folder import leaves
 
 COUNTED = {"classes", "train", "val", "images"}  # of a data set
@@ -39,7 +39,8 @@ def validate(config: TrainConfig) -> None:
         )
     for setting, harm in AGAINST_AVERAGES.items():
         if attrgetter(setting)(config) and config.model.batch_norm:
-            raise UserError(f"{setting}=true {harm} model.batch_norm=true; allowed: either of them.")
+            allowed = "either of them" if "batch_norm" in OWN[config.model.family] else f"{setting}=false"
+            raise UserError(f"{setting}=true {harm} model.batch_norm=true; allowed: {allowed}.")
     refuse_keys(config.logger)
     unknown = set(config.data.expected) - COUNTED
     if unknown:

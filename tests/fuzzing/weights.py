@@ -89,7 +89,7 @@ def check_published(data: bytes, home: Path, *, ending: str, of_keras: bool = Fa
     found = load_weights(str(file), net(of_keras), "paper" if ending == ".pth" else None)
     check_fit(found.state, of_keras=of_keras)
     assert len(found.sha256()) == 64
-    assert set(taking_rgb(found).preprocessing) <= {"mean", "std"}
+    assert set(taking_rgb(found, net(of_keras)).preprocessing) <= {"mean", "std"}
 
 
 CAFFE = [written(write) for write in (write_caffemodel, write_caffemodel_of_today)]

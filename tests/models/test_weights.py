@@ -273,7 +273,7 @@ def test_the_order_of_channels_may_be_in_the_first_convolution(preprocessing: st
     given = SCALED[preprocessing]
     nets = [VGG(11, num_classes=6, width=1 / 16, crop=32, num_pools=3).eval() for _ in range(2)]
     draw_weights(nets[0], "kaiming")
-    weights = taking_rgb(Weights("theirs", nets[0].state_dict(), given))
+    weights = taking_rgb(Weights("theirs", nets[0].state_dict(), given), nets[0])
     assert weights.preprocessing == {name: value for name, value in given.items() if name != "bgr"}
     nets[1].load_state_dict(weights.state)
     pixels = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)

@@ -74,7 +74,8 @@ def work_of_training(config: TrainConfig, counts: Counts) -> float:
     share = 1 if config.recipe.selection == Selection.paper else 1 - config.data.held_out
     training = TRAINING * multiply_adds(net, config.data.crop) * counts.train * share * config.recipe.epochs
     side = config.test.scale or parse_scale(config.data.scale, config.data.crop).middle
-    return training + counts.val * (1 + config.data.flip) * multiply_adds(partial(score_map, net), side)
+    tested = counts.val + counts.train * share * config.test.training_error
+    return training + tested * (1 + config.data.flip) * multiply_adds(partial(score_map, net), side)
 
 
 def work_of_evaluation(task: Task, configs: Mapping[str, TrainConfig], counts: Counts) -> float | None:

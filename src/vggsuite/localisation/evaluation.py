@@ -37,7 +37,14 @@ from vggsuite.localisation.candidates import (
 from vggsuite.localisation.config import BoxEvaluateConfig, BoxProtocol, TestSplit
 from vggsuite.localisation.images import BoxedImages, Guesses, guesses_of, read_boxed
 from vggsuite.localisation.regressor import Regressor, load_regressor
-from vggsuite.localisation.settings import classifier_of, merging_of, name_of_test, output_folder, test_scales
+from vggsuite.localisation.settings import (
+    check_places,
+    classifier_of,
+    merging_of,
+    name_of_test,
+    output_folder,
+    test_scales,
+)
 from vggsuite.models.factors import model_of
 from vggsuite.naming import repeat_command
 from vggsuite.protocol import Protocol
@@ -190,7 +197,9 @@ def classifier_subject(config: BoxEvaluateConfig, regressor: Regressor) -> Subje
     folder = classifier_of(config)
     record = read_record(folder)
     preprocessing = Preprocessing(record.data["mean"], record.data["std"])
-    subject = subject_of_run(folder, model_of(record.model), crop=record.data["crop"], preprocessing=preprocessing)
+    model = model_of(record.model)
+    check_places(model, f"classifier={folder}")
+    subject = subject_of_run(folder, model, crop=record.data["crop"], preprocessing=preprocessing)
     if subject.classes != regressor.subject.classes:
         raise UserError(f"classifier={folder} knows other classes than {config.run}; name a net of the same classes.")
     ours, theirs = regressor.subject.net, subject.net

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vggsuite.checks import data_ranges, require_ranges, validate
 from vggsuite.composing import to_config
-from vggsuite.config import Head, Layers, Selection
+from vggsuite.config import Family, Head, Layers, ModelConfig, Selection
 from vggsuite.data.scale import parse_scale, parse_test_scales
 from vggsuite.errors import UserError
 from vggsuite.evaluation.settings import PLACE, adopt_run, check_forward
@@ -91,11 +91,9 @@ def check_training(config: LocaliserConfig) -> None:
         UserError: naming the value, what is allowed, and the override to type.
     """
     validate(config)
-    if config.model.head != Head.fc:
-        raise UserError(
-            f"model.head={config.model.head} leaves the average of a map, which does not tell where things are; "
-            "allowed for boxes: nets with FC layers (model.head=fc, of model.family=vgg or alexnet)."
-        )
+    check_places(config.model, "localise.py")
+    if config.test.training_error:
+        raise UserError("test.training_error=true is for classification (train.py); leave it out.")
     if config.init.layers != Layers.all_but_last:
         raise UserError(
             f"init.layers={config.init.layers} would leave the last layer out, or copy it, which regresses boxes; "
@@ -105,6 +103,20 @@ def check_training(config: LocaliserConfig) -> None:
         raise UserError(
             f"recipe.freeze={config.recipe.freeze} is what finetune={config.finetune} says already; type finetune=all "
             "or finetune=fc."
+        )
+
+
+def check_places(model: ModelConfig, what: str) -> None:
+    """Check that each place of a net's score map is a crop of the image, as boxes need it: of FC layers, on maps whose
+    sides are whole shares of the image's.
+
+    Raises:
+        UserError: where it is not, of the net of `what`.
+    """
+    if model.family != Family.vgg or model.head != Head.fc:
+        raise UserError(
+            f"model.family={model.family} model.head={model.head} have no crop behind each place of their map, whose "
+            f"box {what} could tell; allowed: model.family=vgg model.head=fc."
         )
 
 

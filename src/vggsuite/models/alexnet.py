@@ -1,28 +1,19 @@
 """The net of Krizhevsky et al. 2012, which torchvision has only in a later, slimmer form without LRN."""
 
-from collections.abc import Sequence
 from math import prod
 
-from torch import Tensor, nn
+from torch import nn
 
-from vggsuite.models.net import (
-    ConvNet,
-    Padding,
-    activation,
-    apply,
-    local_response_norm,
-    pad_with,
-    scaled,
-    strides,
-    vanished,
-)
+from vggsuite.models.fully_connected import SequentialNet, fully_connected
+from vggsuite.models.net import Padding, local_response_norm, make_activation, pad_with, require_map, scaled, strides
 from vggsuite.models.table1 import FC_WIDTH
-from vggsuite.models.vgg import fully_connected
 
-FIRST = {4: (11, 2), 2: (7, 3), 1: (5, 2)}  # kernel and padding of the first convolution by its stride; the latter ours
+FIRST = {4: (11, 2), 2: (7, 3), 1: (5, 2)}  # kernel and padding of the first convolution by its stride; of 2 and 1 ours
+WIDTHS = (96, 256, 384, 384, 256)
+NAMES = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8")
 
 
-class AlexNet(ConvNet):
+class AlexNet(SequentialNet):
     """Five convolutions with overlapping max-pools (3x3, stride 2), and three FC layers.
 
     Args:
@@ -62,49 +53,28 @@ class AlexNet(ConvNet):
         super().__init__()
         *first, second, third, fifth = strides(num_pools)
         kernel, border = FIRST[prod(first)]
-        widths = [towers * scaled(channels / towers, width) for channels in (96, 256, 384, 384, 256)]
-        norm = [local_response_norm] if lrn else []
+        one, two, three, four, five = (towers * scaled(channels / towers, width) for channels in WIDTHS)
+        norms = [[local_response_norm()] if lrn else [] for _ in range(2)]
         self.features = nn.Sequential(
-            *layer(nn.Conv2d(3, widths[0], kernel, prod(first), border), activation),
-            *(make() for make in norm),
-            max_pool(second),
-            *layer(nn.Conv2d(widths[0], widths[1], 5, padding=2, groups=towers), activation),
-            *(make() for make in norm),
-            max_pool(third),
-            *layer(nn.Conv2d(widths[1], widths[2], 3, padding=1), activation),
-            *layer(nn.Conv2d(widths[2], widths[3], 3, padding=1, groups=towers), activation),
-            *layer(nn.Conv2d(widths[3], widths[4], 3, padding=1, groups=towers), activation),
-            max_pool(fifth),
+            *(*layer(nn.Conv2d(3, one, kernel, prod(first), border), activation), *norms[0], max_pool(second)),
+            *(*layer(nn.Conv2d(one, two, 5, padding=2, groups=towers), activation), *norms[1], max_pool(third)),
+            *layer(nn.Conv2d(two, three, 3, padding=1), activation),
+            *layer(nn.Conv2d(three, four, 3, padding=1, groups=towers), activation),
+            *(*layer(nn.Conv2d(four, five, 3, padding=1, groups=towers), activation), max_pool(fifth)),
         )
         pad_with(self, padding)
         self.crop, self.stride, self.avgpool = crop, 2**num_pools, nn.Identity()
         self.map_side = side_after(self.features, crop)
-        if self.map_side < 1:
-            raise vanished(crop, num_pools)
-        self.classifier = fully_connected(
-            widths[4] * self.map_side**2, scaled(FC_WIDTH, width), num_classes, activation, dropout=dropout
-        )
+        require_map(crop, num_pools, map_side=self.map_side)
+        features, hidden = five * self.map_side**2, scaled(FC_WIDTH, width)
+        self.classifier = fully_connected(features, hidden, num_classes, activation, dropout=dropout)
         paths = [path for path, module in self.named_modules() if isinstance(module, nn.Conv2d | nn.Linear)]
-        self.layer_names = dict(
-            zip(paths, ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"), strict=True)
-        )
-
-    @property
-    def stages(self) -> Sequence[Sequence[nn.Module]]:
-        return [list(self.features)]
-
-    def hidden(self, features: Tensor, *, relu: bool = True) -> Tensor:
-        return apply(list(self.classifier)[: -1 if relu else -3], features)
-
-    def set_ceil_mode(self, ceil_mode: bool) -> None:
-        for module in self.features:
-            if isinstance(module, nn.MaxPool2d):
-                module.ceil_mode = ceil_mode
+        self.layer_names = dict(zip(paths, NAMES, strict=True))
 
 
-def layer(convolution: nn.Conv2d, nonlinearity: str) -> list[nn.Module]:
+def layer(convolution: nn.Conv2d, activation: str) -> list[nn.Module]:
     """A convolution and its activation."""
-    return [convolution, activation(nonlinearity, convolution.out_channels)]
+    return [convolution, make_activation(activation, convolution.out_channels)]
 
 
 def max_pool(stride: int) -> nn.Module:

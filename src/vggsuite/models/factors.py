@@ -1,11 +1,12 @@
 """Which factors make a net of each family, and which do not go together. Needs no torch, so that a config is checked at
 once."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from enum import StrEnum
 from typing import Any
 
-from vggsuite.config import Family, Head, ModelConfig
+from vggsuite.config import Activation, Family, Head, ModelConfig, Padding
 from vggsuite.errors import UserError
 from vggsuite.models.table1 import KERNELS, block_kernels
 
@@ -39,6 +40,8 @@ FIXED: dict[Family, dict[str, Any]] = {
     Family.googlenet: {"head": Head.global_average_pool},
     Family.resnet: {"head": Head.global_average_pool, "batch_norm": True, "dropout": 0.0},
 }
+# Factors that are words.
+WORDS: dict[str, type[StrEnum]] = {"family": Family, "head": Head, "activation": Activation, "padding": Padding}
 DEPTHS = {
     Family.vgg: tuple(KERNELS),
     Family.alexnet: (8,),
@@ -89,32 +92,49 @@ def check_model(model: ModelConfig) -> None:
 
 def model_of(recorded: Mapping[str, Any]) -> ModelConfig:
     """The model that a record tells, which may be older than some factors and knows more than factors."""
-    known = ModelConfig.__dataclass_fields__
-    values = {name: value for name, value in recorded.items() if name in known}
-    return ModelConfig(**values | {"family": Family(values.get("family", Family.vgg))})
+    values = {name: value for name, value in recorded.items() if name in ModelConfig.__dataclass_fields__}
+    for name in WORDS.keys() & values.keys():
+        values[name] = WORDS[name](values[name])
+    return ModelConfig(**values)
 
 
 def name_of(model: ModelConfig) -> str:
-    """What the field calls a net, as "D", "A-LRN", "GoogLeNet" or "plain-34", with the factors that its name does not
-    tell."""
-    told: set[str] = {"depth"}
-    match model.family:
-        case Family.vgg:
-            names = {11: "A", 13: "B", 16: "D", 19: "E"}
-            name = names.get(model.depth, f"VGG-{model.depth}")
-            if model.depth == 16 and model.conv1x1:
-                name, told = "C", told | {"conv1x1"}
-            if model.depth == 11 and model.lrn:
-                name, told = "A-LRN", told | {"lrn"}
-        case Family.alexnet:
-            name, told = "AlexNet", told | {"lrn", "towers"}
-        case Family.googlenet:
-            name, told = "GoogLeNet", told | {"lrn", "kernel", "batch_norm", "auxiliary"}
-        case Family.resnet:
-            name, told = f"{'ResNet' if model.shortcuts else 'plain'}-{model.depth}", told | {"shortcuts"}
-    defaults, values = asdict(ModelConfig()), asdict(model)
-    more = [factor for factor in OWN[model.family] if factor not in told and factor != "dropout"]
-    return ", ".join([name, *(f"{each} {text(values[each])}" for each in more if values[each] != defaults[each])])
+    """What the field calls a net, as "D", "A-LRN", "GoogLeNet" or "plain-34", and the factors in which it differs from
+    the net of that name, as "AlexNet, towers 1"; dropout and what all families have aside."""
+    name, usual = NAMED[model.family](model)
+    expected, values = asdict(ModelConfig()) | usual, asdict(model)
+    own = [factor for factor in OWN[model.family] if factor != "dropout"]
+    return ", ".join([name, *(f"{each} {text(values[each])}" for each in own if values[each] != expected[each])])
+
+
+def vgg_named(model: ModelConfig) -> tuple[str, dict[str, Any]]:
+    """The name in Table 1, or one by depth, and the factors that it means."""
+    if model.depth == 11 and model.lrn:
+        return "A-LRN", {"lrn": True}
+    if model.depth == 16 and model.conv1x1:
+        return "C", {"conv1x1": True}
+    return {11: "A", 13: "B", 16: "D", 19: "E"}.get(model.depth, f"VGG-{model.depth}"), {}
+
+
+def googlenet_named(model: ModelConfig) -> tuple[str, dict[str, Any]]:
+    """The net of 2014, or torchvision's, and the factors that this means."""
+    as_it_was = {"lrn": True, "kernel": 5, "auxiliary": 0.3}
+    if model.lrn and not model.batch_norm:
+        return "GoogLeNet (2014)", as_it_was
+    return "GoogLeNet", {"batch_norm": True, "auxiliary": 0.3}
+
+
+def resnet_named(model: ModelConfig) -> tuple[str, dict[str, Any]]:
+    """ResNet or plain net by its depth."""
+    return f"{'ResNet' if model.shortcuts else 'plain'}-{model.depth}", {"shortcuts": model.shortcuts}
+
+
+NAMED: dict[Family, Callable[[ModelConfig], tuple[str, dict[str, Any]]]] = {
+    Family.vgg: vgg_named,
+    Family.alexnet: lambda model: ("AlexNet", {"lrn": True, "towers": 2}),
+    Family.googlenet: googlenet_named,
+    Family.resnet: resnet_named,
+}
 
 
 def text(value: Any) -> str:

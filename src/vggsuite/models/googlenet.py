@@ -13,10 +13,10 @@ from vggsuite.models.net import (
     Scores,
     local_response_norm,
     pad_with,
-    refuse_before_relu,
+    require_map,
+    require_relu,
     scaled,
     strides,
-    vanished,
 )
 
 # Channels of the branches: of the 1x1, of the 3x3 and before it, of the 5x5 and before it, and after the pool.
@@ -77,8 +77,7 @@ class GoogLeNet(ConvNet):
         super().__init__()
         self.crop, self.stride, self.map_side, self.layer_names = crop, 2**num_pools, 1, {}
         self.auxiliary = auxiliary
-        if crop < self.stride:
-            raise vanished(crop, num_pools)
+        require_map(crop, num_pools)
         convolution: Convolution = BasicConv2d if batch_norm else ConvReLU
         norm = local_response_norm if lrn else nn.Identity
         narrow, wide = scaled(64, width), scaled(192, width)
@@ -126,7 +125,7 @@ class GoogLeNet(ConvNet):
         return self.scores(self.through(third, at_4d)), self.aux1(at_4a), self.aux2(at_4d)
 
     def hidden(self, features: Tensor, *, relu: bool = True) -> Tensor:
-        refuse_before_relu(relu)
+        require_relu(relu)
         hidden: Tensor = self.dropout(features)
         return hidden
 

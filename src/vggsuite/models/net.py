@@ -57,7 +57,7 @@ class ConvNet(nn.Module, ABC):
             relu: after the ReLU that made it, or before.
 
         Raises:
-            UserError: where there is no layer between, and the maps' own ReLU would have to be left out.
+            ValueError: before a ReLU, where the maps are averaged and there is no layer between.
         """
 
     @property
@@ -98,8 +98,8 @@ class ConvNet(nn.Module, ABC):
     def through(self, stage: Sequence[nn.Module], maps: Tensor) -> Tensor:
         """What a stage makes of maps."""
         if self.training and self.checkpoint_activations:
-            return checkpoint(apply, stage, maps, use_reentrant=False)
-        return apply(stage, maps)
+            return checkpoint(run_layers, stage, maps, use_reentrant=False)
+        return run_layers(stage, maps)
 
     def scores(self, maps: Tensor) -> Tensor:
         """Class scores [N, num_classes] of the last maps of crops."""
@@ -155,7 +155,7 @@ def multiply_adds(compute: Callable[[Tensor], object], side: int) -> int:
     return int(counter.get_total_flops()) // 2
 
 
-def apply(layers: Iterable[nn.Module], maps: Tensor) -> Tensor:
+def run_layers(layers: Iterable[nn.Module], maps: Tensor) -> Tensor:
     """What layers make of maps, one after the other."""
     for layer in layers:
         maps = layer(maps)
@@ -189,7 +189,7 @@ def local_response_norm() -> nn.LocalResponseNorm:
     return nn.LocalResponseNorm(size=5, alpha=5e-4, beta=0.75, k=2.0)
 
 
-def activation(name: str, channels: int = 1) -> nn.Module:
+def make_activation(name: str, channels: int = 1) -> nn.Module:
     """The nonlinearity of that name, "relu", "leaky_relu" (slope 0.01; Maas et al. 2013) or "prelu" (a slope for each
     of `channels`, 0.25 at the start; He et al. 2015)."""
     match name:
@@ -202,17 +202,18 @@ def activation(name: str, channels: int = 1) -> nn.Module:
     raise ValueError(f"{name} is no activation")
 
 
-def refuse_before_relu(relu: bool) -> None:
-    """Raise a UserError where features of averaged maps are asked for before their ReLU."""
+def require_relu(relu: bool) -> None:
+    """Raise a ValueError where features of averaged maps are asked for before their ReLU."""
     if not relu:
-        raise UserError(
-            "relu=false takes a hidden FC layer's activations, and this net averages its maps; leave relu=false out."
-        )
+        raise ValueError("maps are averaged after their ReLU")
 
 
-def vanished(crop: int, num_pools: int) -> UserError:
-    """What is wrong with a crop of which no map is left."""
-    return UserError(
+def require_map(crop: int, num_pools: int, *, map_side: int | None = None) -> None:
+    """Raise a UserError for a crop of which `num_pools` halvings leave no map; `map_side` is that of the map where it
+    is known, as overlapping pools need some pixels more."""
+    if (crop // 2**num_pools if map_side is None else map_side) > 0:
+        return
+    raise UserError(
         f"data.crop={crop} vanishes under model.num_pools={num_pools}; allowed: a crop of some more than "
         f"{2**num_pools} pixels, or fewer pools (model.num_pools=3)."
     )

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from vggsuite.models.factors import BOTTLENECKS, RESNET_BLOCKS
-from vggsuite.models.net import ConvNet, Padding, pad_with, refuse_before_relu, scaled, strides, vanished
+from vggsuite.models.net import ConvNet, Padding, pad_with, require_map, require_relu, scaled, strides
 
 WIDTHS = (64, 128, 256, 512)  # of the layers with blocks
 
@@ -51,9 +51,8 @@ class ResNet(ConvNet):
         blocks = RESNET_BLOCKS[depth]
         small = len(blocks) == 3
         first, pool, *steps = [1, 1, *strides(num_pools, of=2)] if small else strides(num_pools)
+        require_map(crop, min(num_pools, 2) if small else num_pools)
         self.crop, self.stride, self.map_side, self.layer_names = crop, first * pool * prod(steps), 1, {}
-        if crop < self.stride:
-            raise vanished(crop, num_pools)
         channels, kernel = scaled(WIDTHS[0], width), 7 if first == 2 else 3
         self.conv1 = nn.Conv2d(3, channels, kernel, first, kernel // 2, bias=False)
         self.bn1 = nn.BatchNorm2d(channels)
@@ -80,7 +79,7 @@ class ResNet(ConvNet):
         return [[self.conv1, self.bn1, self.relu, self.maxpool], *([layer] for layer in self.layers)]
 
     def hidden(self, features: Tensor, *, relu: bool = True) -> Tensor:
-        refuse_before_relu(relu)
+        require_relu(relu)
         return features
 
 

@@ -1,7 +1,7 @@
 """State dicts under torchvision's parameter names: whether one is of a net, and if not, where it differs first."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -46,7 +46,7 @@ def num_classes(state: Mapping[str, Tensor], last_name: str) -> int:
     if last is None:
         raise UserError(
             f"the weights have no {last_name}.bias, the last layer's, whose outputs are the classes; allowed: a state "
-            "dict under torchvision's names, without a prefix."
+            f"dict under torchvision's names, without a prefix, of this net ({REMEDY})."
         )
     if last.ndim != 1:
         raise UserError(f"the weights have a {last_name}.bias of shape {list(last.shape)}; allowed: a number a class.")
@@ -57,7 +57,7 @@ def first_difference(net: ConvNet, state: Mapping[str, Tensor]) -> str | None:
     """The first layer, from the image on, in which `state` is not of `net`, and how they differ; None if it fits."""
     paper_names = {module: paper_name for paper_name, module in module_names(net).items()}
     own = net.state_dict()
-    for name in sorted(own.keys() | state.keys(), key=from_the_image_on):
+    for name in in_order(list(own), list(state)):
         if name.endswith("num_batches_tracked"):
             continue
         sides = [f"{list(side[name].shape)}" if name in side else "nothing" for side in (own, state)]
@@ -68,11 +68,17 @@ def first_difference(net: ConvNet, state: Mapping[str, Tensor]) -> str | None:
     return None
 
 
-def from_the_image_on(name: str) -> tuple[Any, ...]:
-    """A parameter's place in the net: features before the rest, layers by their numbers, the weight first."""
-    module, _, parameter = name.rpartition(".")
-    numbers = [int(part) if part.isdigit() else part for part in module.split(".")]
-    return not name.startswith("features."), numbers, parameter != "weight"
+def in_order(first: Sequence[str], second: Sequence[str]) -> list[str]:
+    """The names of both, each after those that it comes after."""
+    names: list[str] = list(first)
+    place = 0
+    for name in second:
+        if name in names:
+            place = names.index(name) + 1
+        else:
+            names.insert(place, name)
+            place += 1
+    return names
 
 
 def require_fit(net: ConvNet, state: Mapping[str, Tensor], source: str, *, remedy: str = REMEDY) -> None:

@@ -8,8 +8,8 @@ WIDTHS = (64, 128, 256, 512, 512)  # output channels of the five blocks
 FC_WIDTH = 4096
 LARGEST_KERNELS = (3, 5, 7)
 
-# Weight layers -> the number of convolutions of each block, of 3x3. Beyond 19 the last three blocks grow, as from D to
-# E; these are ours.
+# Weight layers -> the number of convolutions of each block, of 3x3. Beyond 19 they are ours: the last three blocks grow
+# as from D to E, of 56 all of them.
 NUM_CONVOLUTIONS: dict[int, tuple[int, ...]] = {
     11: (1, 1, 2, 2, 2),
     13: (2, 2, 2, 2, 2),

@@ -1,31 +1,22 @@
 """The nets of Table 1, from A (11 weight layers) to E (19), and those beyond and beside them, built from a row of
 kernel sizes by one loop."""
 
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Iterable, Sequence
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vggsuite.errors import UserError
-from vggsuite.models.net import (
-    ConvNet,
-    Padding,
-    activation,
-    apply,
-    local_response_norm,
-    refuse_before_relu,
-    scaled,
-    vanished,
-)
+from vggsuite.models.fully_connected import SequentialNet, fully_connected
+from vggsuite.models.net import Padding, local_response_norm, make_activation, require_map, scaled
 from vggsuite.models.table1 import FC_WIDTH, WIDTHS, block_kernels
 
 
-class VGG(ConvNet):
+class VGG(SequentialNet):
     """A VGG net with torchvision's parameter names: `features` (convolutions) and `classifier` (FC layers).
 
     Args:
-        depth: number of weight layers, a key of `table1.KERNELS`.
+        depth: a key of `table1.KERNELS`: the number of weight layers, three FC layers among them, with kernels of 3x3.
         num_classes: number of outputs.
         lrn: local response normalisation after the first convolution's ReLU (A-LRN).
         conv1x1: the last convolution of blocks 3 to 5 is 1x1 (net C).
@@ -68,23 +59,20 @@ class VGG(ConvNet):
     ) -> None:
         super().__init__()
         blocks = block_kernels(depth, conv1x1=conv1x1, kernel=kernel)
+        require_map(crop, num_pools)
         self.crop, self.stride = crop, 2**num_pools
-        if crop < self.stride:
-            raise vanished(crop, num_pools)
-
+        widths = [scaled(channels, width) for channels in WIDTHS]
         self.features = nn.Sequential()
         channels = 3
-        for block, (kernels, block_width) in enumerate(zip(blocks, WIDTHS, strict=True), start=1):
+        for number, (kernels, out) in enumerate(zip(blocks, widths, strict=True), start=1):
             layers = []
             for size in kernels:
-                out = scaled(block_width, width)
                 layers.append(convolution(channels, out, size, activation, batch_norm=batch_norm, padding=padding))
                 channels = out
-            if lrn and block == 1:
+            if lrn and number == 1:
                 layers[0].append(local_response_norm())
-            num_alone = len(layers) if not shortcuts else 1 + len(layers[1:]) % 2 if block == 1 else len(layers) % 2
-            self.features.extend(with_shortcuts(layers, num_alone))
-            if block <= num_pools:
+            self.features.extend(with_shortcuts(layers, first=number == 1) if shortcuts else joined(layers))
+            if number <= num_pools:
                 self.features.append(nn.MaxPool2d(2, stride=2))
         if shortcuts and not any(isinstance(layer, Shortcut) for layer in self.features):
             raise UserError(
@@ -94,33 +82,21 @@ class VGG(ConvNet):
         names = [f"conv{block}_{layer}" for block, own in enumerate(blocks, 1) for layer in range(1, len(own) + 1)]
         paths = (path for path, layer in self.named_modules() if isinstance(layer, nn.Conv2d))
         self.layer_names = dict(zip(paths, names, strict=True))
+        self.add_head(head, channels, scaled(FC_WIDTH, width), num_classes, activation, dropout)
+
+    def add_head(
+        self, head: str, channels: int, hidden: int, num_classes: int, activation: str, dropout: float
+    ) -> None:
+        """Add what comes after the last maps, of so many channels: FC layers, or an average pool and one layer."""
         if head == "fc":
-            self.map_side, self.avgpool, self.last_name = crop // self.stride, nn.Identity(), "classifier.6"
-            hidden = scaled(FC_WIDTH, width)
-            self.classifier = fully_connected(
-                channels * self.map_side**2, hidden, num_classes, activation, dropout=dropout
-            )
+            self.map_side, self.avgpool, self.last_name = self.crop // self.stride, nn.Identity(), "classifier.6"
+            features = channels * self.map_side**2
+            self.classifier = fully_connected(features, hidden, num_classes, activation, dropout=dropout)
             self.layer_names |= {"classifier.0": "fc6", "classifier.3": "fc7", "classifier.6": "fc8"}
         else:
             self.map_side, self.avgpool, self.last_name = 1, nn.AdaptiveAvgPool2d(1), "classifier.1"
             self.classifier = nn.Sequential(nn.Dropout(dropout), nn.Linear(channels, num_classes))
             self.layer_names["classifier.1"] = "fc"
-
-    @property
-    def stages(self) -> Sequence[Sequence[nn.Module]]:
-        layers = list(self.features)
-        ends = [index + 1 for index, layer in enumerate(layers) if isinstance(layer, nn.MaxPool2d)]
-        return [layers[start:end] for start, end in pairwise([0, *ends, len(layers)])]
-
-    def hidden(self, features: Tensor, *, relu: bool = True) -> Tensor:
-        if self.averages_maps:
-            refuse_before_relu(relu)
-        return apply(list(self.classifier)[: -1 if relu else -3], features)
-
-    def set_ceil_mode(self, ceil_mode: bool) -> None:
-        for layer in self.features:
-            if isinstance(layer, nn.MaxPool2d):
-                layer.ceil_mode = ceil_mode
 
 
 class Shortcut(nn.Module):
@@ -142,13 +118,19 @@ class Shortcut(nn.Module):
         return summed
 
 
-def with_shortcuts(layers: Sequence[Sequence[nn.Module]], num_alone: int) -> list[nn.Module]:
-    """The layers of a block, each a convolution and what follows it: the first `num_alone` as they are, the others in
-    twos with shortcuts."""
-    found = [module for layer in layers[:num_alone] for module in layer]
-    for first, second in zip(layers[num_alone::2], layers[num_alone + 1 :: 2], strict=True):
-        *before, last = [*first, *second]
-        (start, *_), (end, *_) = first, second
+def joined(layers: Iterable[Iterable[nn.Module]]) -> list[nn.Module]:
+    """The modules of layers, one after the other."""
+    return [module for layer in layers for module in layer]
+
+
+def with_shortcuts(layers: Sequence[Sequence[nn.Module]], *, first: bool) -> list[nn.Module]:
+    """The layers of a block, each a convolution and what follows it, in twos with shortcuts, the last ones first: one
+    that is left over stands alone at the beginning, and so does the very first of the net's `first` block."""
+    num_alone = 1 + (len(layers) - 1) % 2 if first else len(layers) % 2
+    found = joined(layers[:num_alone])
+    for one, other in zip(layers[num_alone::2], layers[num_alone + 1 :: 2], strict=True):
+        *before, last = [*one, *other]
+        (start, *_), (end, *_) = one, other
         assert isinstance(start, nn.Conv2d)
         assert isinstance(end, nn.Conv2d)
         found.append(Shortcut(before, last, end.out_channels - start.in_channels))
@@ -156,24 +138,9 @@ def with_shortcuts(layers: Sequence[Sequence[nn.Module]], num_alone: int) -> lis
 
 
 def convolution(
-    channels: int, out: int, kernel: int, nonlinearity: str, *, batch_norm: bool, padding: Padding
+    channels: int, out: int, kernel: int, activation: str, *, batch_norm: bool, padding: Padding
 ) -> list[nn.Module]:
     """A convolution that keeps the map's size, and its activation, with batch normalisation between them on request."""
     norm = [nn.BatchNorm2d(out)] if batch_norm else []
     conv = nn.Conv2d(channels, out, kernel, padding=kernel // 2, padding_mode=padding)
-    return [conv, *norm, activation(nonlinearity, out)]
-
-
-def fully_connected(
-    features: int, hidden: int, num_classes: int, nonlinearity: str = "relu", *, dropout: float
-) -> nn.Sequential:
-    """The three FC layers, with dropout after the activation of the first two; a PReLU's slope is one for its layer."""
-    return nn.Sequential(
-        nn.Linear(features, hidden),
-        activation(nonlinearity),
-        nn.Dropout(dropout),
-        nn.Linear(hidden, hidden),
-        activation(nonlinearity),
-        nn.Dropout(dropout),
-        nn.Linear(hidden, num_classes),
-    )
+    return [conv, *norm, make_activation(activation, out)]

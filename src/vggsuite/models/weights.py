@@ -272,10 +272,10 @@ def named_as_torchvision(layers: Layers, net: ConvNet) -> dict[str, Tensor]:
     return state
 
 
-def taking_rgb(weights: Weights) -> Weights:
-    """The same function of an image, with weights that take R, G and B in that order."""
-    if not weights.preprocessing.get("bgr"):
+def taking_rgb(weights: Weights, net: ConvNet) -> Weights:
+    """The same function of an image, with weights of `net` that take R, G and B in that order."""
+    first = f"{next(iter(module_names(net).values()))}.weight"
+    if not weights.preprocessing.get("bgr") or first not in weights.state:  # of another net, which will be refused
         return weights
-    first = weights.state["features.0.weight"].flip(1)
     kept = {name: value for name, value in weights.preprocessing.items() if name != "bgr"}
-    return replace(weights, state={**weights.state, "features.0.weight": first}, preprocessing=kept)
+    return replace(weights, state={**weights.state, first: weights.state[first].flip(1)}, preprocessing=kept)

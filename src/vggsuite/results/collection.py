@@ -9,7 +9,7 @@ from pathlib import Path
 from vggsuite.data.scale import Scale
 from vggsuite.errors import UserError
 from vggsuite.protocol import Protocol
-from vggsuite.results.experiments import evaluations_of_runs, experiment_of, printed_rows
+from vggsuite.results.experiments import DEGRADATION, FAMILY, evaluations_of_runs, experiment_of, printed_rows
 from vggsuite.results.record import (
     EVALUATION_FILE,
     OF_TRAINING_IMAGES,
@@ -20,7 +20,7 @@ from vggsuite.results.record import (
     read_evaluation,
 )
 
-TRAINED = ("table3/", "family/", "degradation/")  # the experiments that train; all others evaluate their runs
+TRAINED = ("table3/", f"{FAMILY}/", f"{DEGRADATION}/")  # the experiments that train; all others evaluate their runs
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,11 @@
-"""Depth beyond 19 (He et al. 2015, section 4.1): VGG-style nets of 11 to 56 weight layers, plain and with shortcuts, by
-the errors on the images that they were trained on and on others."""
+"""Depth beyond 19 (He et al. 2015, section 4.1): VGG-style nets of depth 11 to 56, plain and with shortcuts, by their
+training and test errors."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vggsuite.results.claims import Claim, findings
-from vggsuite.results.collection import BySeed, Collection, Result, Results, outdated
+from vggsuite.results.collection import BySeed, Collection, Result, Results
 from vggsuite.results.experiments import DEGRADATION, DEPTHS, KINDS, degradation_experiment, experiments_of
 from vggsuite.results.record import skipped_remarks
 from vggsuite.results.rendering import DASH, Grid, Report, Source, SourcedText
@@ -27,12 +27,14 @@ CLAIMS = (
 
 def make_degradation_report(collection: Collection, confidence: float) -> Report:
     """Everything to print; `confidence` is that of the claims' intervals."""
-    shown = [result for name in experiments_of(DEGRADATION) for result in collection.results.get(name, {}).values()]
-    learnt = [result for by_seed in collection.of_training_images.values() for result in by_seed.values()]
+    shown, learnt = (
+        [result for name in experiments_of(DEGRADATION) for result in results.get(name, {}).values()]
+        for results in (collection.results, collection.of_training_images)
+    )
     grids = [grid_of_rows(collection)]
     for title, results, suffix in (
-        ("claim, by the error on other images", collection.results, "_claims"),
-        ("claim, by the error on the images trained on", collection.of_training_images, "_training_claims"),
+        ("claim, by the test error", collection.results, "_claims"),
+        ("claim, by the training error", collection.of_training_images, "_training_claims"),
     ):
         grids.append(grid_of_findings(title, findings(CLAIMS, results, confidence), suffix=suffix))
     return Report(
@@ -84,12 +86,13 @@ def remarks(collection: Collection, shown: Sequence[Result], confidence: float) 
     """What a reader has to know beside the figures."""
     lines = [
         "Depth: of the net of Table 1, or of one whose blocks 3 to 5 (of 56 all) are deepened as from D to E; in the "
-        "place of its three FC layers is one on an average pool. With batch normalisation, random weights, no dropout, "
+        "place of its three FC layers is one on an average pool, so that it has two weight layers fewer. With batch "
+        "normalisation, random weights, no dropout, "
         "S = 256 or what it is on these images. Shortcuts have no parameters. Training error: that of "
         "the chosen checkpoint on the images that it was trained on, seen as in the test. Errors [95% interval over "
         "the images] of one run, or mean +- sd over runs of several seeds.",
         FINDING_REMARK.format(confidence),
     ]
-    if any(len(by_seed) == 1 for by_seed in collection.of_training_images.values()):
+    if any(len(collection.results.get(name, {})) == 1 for name in experiments_of(DEGRADATION)):
         lines.append(ONE_SEED)
-    return [*lines, *skipped_remarks(result.run.data for result in shown if result.run), *outdated(collection.results)]
+    return [*lines, *skipped_remarks(result.run.data for result in shown if result.run)]

@@ -11,10 +11,10 @@ FAMILY = "family"  # nets before, beside and after VGG, which Table 7 shows as w
 DEGRADATION = "degradation"  # a table of ours: VGG-style nets beyond 19 layers, plain and with shortcuts
 KINDS = ("plain", "shortcut")
 DEPTHS = (11, 13, 16, 19, 25, 34, 56)
-# Nets of others in Table 7, tested as their authors did: the runs that are, and how.
-TESTED_AS_PUBLISHED = {
-    "table7/alexnet": ("family/alexnet", Method.ten_crop),
-    "table7/googlenet": ("family/googlenet", Method.multi_crop),
+# Nets of others in Table 7, tested by their authors' kind of crops: the runs that are, and how.
+BY_CROPS = {
+    "table7/alexnet": (f"{FAMILY}/alexnet", Method.ten_crop),
+    "table7/googlenet": (f"{FAMILY}/googlenet", Method.multi_crop),
 }
 METHODS = {"dense": Method.dense, "multi-crop": Method.multi_crop, "multi-crop & dense": Method.both}
 
@@ -49,10 +49,10 @@ def experiments_of(group: int | str) -> list[str]:
     or `DEGRADATION`."""
     match group:
         case 7:
-            return list(TESTED_AS_PUBLISHED)
-        case "family":
+            return list(BY_CROPS)
+        case _ if group == FAMILY:
             return [row["experiment"] for row in family()]
-        case "degradation":
+        case _ if group == DEGRADATION:
             return [degradation_experiment(kind, depth) for depth in DEPTHS for kind in KINDS]
     return list(dict.fromkeys(experiment_of(int(group), row) for row in printed_rows(int(group))))
 
@@ -65,9 +65,7 @@ def printed_rows(number: int) -> list[dict[str, Any]]:
 
 def evaluations_of_runs() -> dict[str, tuple[str, Method]]:
     """The experiments that evaluate runs at several scales, those of Tables 4, 5 and 7: the run of each, and how."""
-    found = TESTED_AS_PUBLISHED | {
-        experiment_of(4, row): (experiment_of(3, row), Method.dense) for row in printed_rows(4)
-    }
+    found = BY_CROPS | {experiment_of(4, row): (experiment_of(3, row), Method.dense) for row in printed_rows(4)}
     for row in printed_rows(5):
         found[experiment_of(5, row)] = (f"table3/{row['model'].lower()}_multi", METHODS[row["method"]])
     return found
@@ -75,7 +73,7 @@ def evaluations_of_runs() -> dict[str, tuple[str, Method]]:
 
 def paper_top1(experiment: str) -> float | None:
     """The top-1 error that the paper printed for an experiment, in percent; None for one of ours."""
-    if experiment.startswith((FAMILY, DEGRADATION)):
+    if experiment.startswith((f"{FAMILY}/", f"{DEGRADATION}/")):
         return None
     number = int(experiment.removeprefix("table").partition("/")[0])
     (row,) = (row for row in printed_rows(number) if experiment_of(number, row) == experiment)

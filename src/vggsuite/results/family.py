@@ -27,7 +27,7 @@ REMARKS = (
     "The family: every net from random weights, by the recipe of the data set, for as many epochs; published errors "
     "are others' (results/family.yaml), by ten crops. Multiply-adds: of a crop's forward pass. Images/s: in training, "
     "on each run's own hardware.",
-    "Rows of several nets of others are not made; fuse.py fuses runs of several seeds.",
+    "Table 7's rows of several nets of other groups are left empty; fuse.py fuses runs of several seeds.",
 )
 
 

@@ -45,7 +45,7 @@ class Classifying:
         metrics = test.metrics
         if self.config.test.training_error:
             learnt = replace(run.data.images, val=run.data.train)
-            metrics |= {"train": self.evaluate(run, net, learnt, suffix=OF_TRAINING_IMAGES).metrics}
+            metrics = metrics | {"train": self.evaluate(run, net, learnt, suffix=OF_TRAINING_IMAGES).metrics}
         fields = record_fields(run, fitted, command=repeat_command("train.py", self.config.overrides))
         return Record(**fields, test=test.protocol, metrics=metrics)
 

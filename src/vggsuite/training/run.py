@@ -185,7 +185,7 @@ def load_published(net: ConvNet, config: TrainConfig) -> Weights:
     Raises:
         UserError: where there are none, and where they are of pixels that were preprocessed in another way.
     """
-    weights = taking_rgb(load_weights(str(config.init.weights), net, config.init.preprocessing))
+    weights = taking_rgb(load_weights(str(config.init.weights), net, config.init.preprocessing), net)
     for name in ("mean", "std"):
         ours, theirs = getattr(config.data, name), weights.preprocessing.get(name)
         if (ours is None) != (theirs is None) or not np.allclose(ours or 0, theirs or 0, atol=0.01):

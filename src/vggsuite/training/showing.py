@@ -45,8 +45,14 @@ def log_test(where: Sequence[Logger], record: Record, step: int) -> None:
 
 
 def errors_of(record: Record) -> dict[str, float]:
-    """The errors, in percent."""
-    return {name: value for name, value in record.metrics.items() if name.endswith("_error")}
+    """The errors, in percent; those on the images trained on, where they are known, as `training_...`."""
+    sides = {"": record.metrics, "training_": record.metrics.get("train", {})}
+    return {
+        f"{side}{name}": value
+        for side, metrics in sides.items()
+        for name, value in metrics.items()
+        if name.endswith("_error")
+    }
 
 
 def row_of(record: Record) -> dict[str, Any]:

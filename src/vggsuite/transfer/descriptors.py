@@ -144,7 +144,11 @@ def place_of(subject: Subject, descriptor: Descriptor, decoder: Decoder) -> Path
     """The folder of the descriptors of these weights, in this net, of pixels preprocessed like this; of raw pixels the
     crop alone counts of the net."""
     pixels = subject.preprocessing
-    net = [subject.net.crop] if descriptor.pixels else [subject.of["sha256"], *map(str, asdict(subject.model).items())]
+    net = (
+        [subject.net.crop]
+        if descriptor.pixels
+        else [subject.of["sha256"], *(f"{name}={value}" for name, value in asdict(subject.model).items())]
+    )
     told = [VERSION, *pixels.mean.flatten().tolist(), *pixels.std.flatten().tolist(), pixels.bgr, *net]
     suffix = "" if decoder == Decoder.turbo else f"-{decoder}"
     name = hashlib.sha256(str(told).encode()).hexdigest()[:12]

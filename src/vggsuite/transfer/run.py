@@ -54,6 +54,7 @@ def transfer(config: TransferConfig, folder: Path, *, typed: Sequence[str], choi
     images = find_labelled(config.data)
     check_task(config, images)
     subjects = find_nets(config)
+    check_features(config, subjects)
     identity = identity_of(config, images, subjects)
     with exclusive(folder, wait=True):
         if not config.rerun and (there := finished(folder, identity)):
@@ -78,6 +79,19 @@ def transfer(config: TransferConfig, folder: Path, *, typed: Sequence[str], choi
         write_atomically(folder / CONFIG_FILE, OmegaConf.to_yaml(OmegaConf.structured(config)))
         save(record, outcomes, images, folder)
     return record
+
+
+def check_features(config: TransferConfig, subjects: Sequence[Subject]) -> None:
+    """Make sure that the nets have the features that `config` asks for.
+
+    Raises:
+        UserError: for hidden activations of a net that averages its maps.
+    """
+    averaging = next((subject for subject in subjects if subject.net.averages_maps), None)
+    if averaging and not config.relu:
+        raise UserError(
+            f"relu=false takes a hidden FC layer's activations, and {averaging.name} averages its maps; type relu=true."
+        )
 
 
 def check_task(config: TransferConfig, images: LabelledImages) -> None:

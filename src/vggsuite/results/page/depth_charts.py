@@ -1,17 +1,17 @@
-"""The chart of nets beyond Table 1's depth: errors on the images trained on, and on others, by depth."""
+"""The chart of nets beyond Table 1's depth: training and test errors by depth."""
 
 from vggsuite.results.collection import Collection
 from vggsuite.results.degradation import TOLD, error_of, errors_at
 from vggsuite.results.experiments import DEPTHS, KINDS
 from vggsuite.results.page.charts import INK, PADDED, POINT, TOP1, WHISKERS, Chart, Spec, domain, spec_of, whiskers
 
-SIDES = {"training": "on the images trained on", "test": "on other images"}
+SIDES = {"training": "training error", "test": "test error"}
 
 
 def degradation_chart(collection: Collection) -> Chart:
     """Whether depth beyond 19 helps, plain and with shortcuts; without rows where all that there are have one depth."""
     rows = [
-        {"depth": depth, "net": TOLD[kind], "images": SIDES[side], "error": round(error.mean, 3)}
+        {"depth": depth, "net": TOLD[kind], "side": SIDES[side], "error": round(error.mean, 3)}
         | {end: round(value, 3) for end, value in zip(("low", "high"), error.ends, strict=True) if value is not None}
         for depth in DEPTHS
         for kind in KINDS
@@ -19,7 +19,7 @@ def degradation_chart(collection: Collection) -> Chart:
         if (error := error_of(by_seed))
     ]
     rows = rows if len({row["depth"] for row in rows}) > 1 else []
-    panels = [of_side(told, [row for row in rows if row["images"] == told]) for told in SIDES.values()]
+    panels = [of_side(told, [row for row in rows if row["side"] == told]) for told in SIDES.values()]
     caption = f"VGG-style nets with batch normalisation and an average pool, with shortcuts and without. {WHISKERS}"
     return Chart("degradation", "Does depth beyond 19 help?", caption, panels, rows)
 
