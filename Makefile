@@ -62,7 +62,7 @@ localisation-table: TABLES = 8,9,10
 localisation-table: ablation-table  ## Train and test box regressors as Tables 8, 9 and 10 still lack, and print them
 
 degradation-table: TABLES = degradation
-degradation-table: ablation-table  ## Train nets of depth 11 to 56, plain and with shortcuts, that are not yet trained, and print them
+degradation-table: ablation-table  ## Train nets of depth 11 to 56, plain and with shortcuts, that are not yet trained, and print their errors
 
 ablation-plan: $(READY)  ## Print what ablation-table would run, and how long that might take
 	$(ABLATION) dry_run=true

@@ -16,13 +16,15 @@ import vl_convert
 from hydra import compose
 
 from tests.conftest import ROOT, assert_refused, call_command
-from tests.results.conftest import MakeEvaluation, MakeRun, write_run
+from tests.results.conftest import MakeEvaluation, MakeRun, write_learnt, write_run
 from vggsuite.composing import to_config
 from vggsuite.config import ReportConfig
 from vggsuite.naming import repeat_command
 from vggsuite.protocol import Method, Protocol
+from vggsuite.results.collection import collect
 from vggsuite.results.page.charts import comparisons, curves_spec, depth_chart, domain, front, points_of
 from vggsuite.results.page.content import curves_of, gather
+from vggsuite.results.page.depth_charts import degradation_chart
 from vggsuite.results.page.places import named, without_places
 from vggsuite.results.tables import Measured, Ours, Row
 
@@ -265,3 +267,26 @@ def test_a_page_of_nothing_is_refused(tmp_path: Path) -> None:
 def test_settings_are_checked(word: str, tmp_path: Path) -> None:
     write_run(tmp_path / "runs", "table3/a")
     assert_refused(call_command("report.py", word, f"paths.runs={tmp_path / 'runs'}"), word.partition("=")[0])
+
+
+def test_depth_beyond_19_is_drawn_by_training_and_test_errors(tmp_path: Path) -> None:
+    for kind, depth, wrong, learnt in (("plain", 19, 12, 4), ("plain", 56, 40, 30), ("shortcut", 56, 8, 2)):
+        write_learnt(tmp_path, f"degradation/{kind}_{depth}", range(wrong), range(learnt))
+    chart = degradation_chart(collect(tmp_path, data="digits", variant=""))
+    assert [(each["depth"], each["net"], each["side"], each["error"]) for each in chart.rows] == [
+        (19, "plain", "training error", 2.0),
+        (19, "plain", "test error", 6.0),
+        (56, "plain", "training error", 15.0),
+        (56, "plain", "test error", 20.0),
+        (56, "with shortcuts", "training error", 1.0),
+        (56, "with shortcuts", "test error", 4.0),
+    ]
+    for panel, told in zip(chart.panels, ("training error", "test error"), strict=True):
+        assert panel["title"] == told
+        assert len(panel["data"]["values"]) == 3
+        assert "NaN" not in vl_convert.vegalite_to_svg(panel)
+
+
+def test_one_depth_is_no_chart(tmp_path: Path) -> None:
+    write_learnt(tmp_path, "degradation/plain_19", range(12), range(4))
+    assert not degradation_chart(collect(tmp_path, data="digits", variant="")).rows

@@ -19,9 +19,9 @@ def patches(maps: Tensor, side: int) -> Tensor:
 
 def score_map(net: ConvNet, images: Tensor) -> Tensor:
     """Class scores [N, classes, h, w] of whole images [N, 3, H, W], one for each place of the crop on the grid of the
-    net's stride: h = floor(H / stride) - map_side + 1, which is floor(H / 32) - 6 for a 224-net. Where the net pools
-    with `ceil_mode`, each pool rounds up instead. `net` must be in eval mode.
-    """
+    net's stride; of VGG h = floor(H / stride) - map_side + 1, which is floor(H / 32) - 6 for a 224-net, or each pool
+    rounds up where the net pools with `ceil_mode`. Of a net that averages its maps: what its last layer says of each
+    place before the average. `net` must be in eval mode."""
     maps = net.maps(images)
     height, width = (side - net.map_side + 1 for side in maps.shape[2:])
     scores: Tensor = net.last(net.hidden(patches(maps, net.map_side)))
@@ -29,8 +29,8 @@ def score_map(net: ConvNet, images: Tensor) -> Tensor:
 
 
 def penultimate(net: ConvNet, images: Tensor, *, relu: bool = True) -> Tensor:
-    """What the second FC layer says of each place, before its ReLU or after it: [N, places, 4096] of whole images
-    [N, 3, H, W]. `net` must be in eval mode."""
+    """What the last layer takes at each place, [N, places, D], of whole images [N, 3, H, W]: of three FC layers what
+    the second says, before its ReLU or after it; of a net that averages its maps these. `net` must be in eval mode."""
     return net.hidden(patches(net.maps(images), net.map_side), relu=relu)
 
 

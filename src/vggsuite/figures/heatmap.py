@@ -57,8 +57,9 @@ def draw_heatmap(config: EvaluateConfig, picture: Picture) -> tuple[Figure, Path
 def draw_panel(axes: Axes, subject: Subject, pixels: Tensor, protocol: Protocol, class_name: str | None) -> None:
     """Lay the score map of one class, the predicted one if none is named, over an image, uint8 [1, 3, H, W], at its Q.
 
-    A point of the map is drawn where the middle of its crop is; the rim that no middle reaches stays bare. The map is
-    the image's own, the posteriors above it are `protocol`'s, with the mirror image's.
+    A point of the map is drawn where the middle of its crop is, and the rim that no middle reaches stays bare; a net
+    that averages its maps has no crops, and its points cover the image. The map is the image's own, the posteriors
+    above it are `protocol`'s, with the mirror image's.
     """
     net = subject.net
     alone = torch.zeros(1, dtype=torch.int64)

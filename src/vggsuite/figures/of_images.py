@@ -26,7 +26,7 @@ from vggsuite.models.net import ConvNet
 from vggsuite.models.state import module_names
 
 INCHES = 1.1  # of a small picture
-MANY_LAYERS = 20
+MANY_LAYERS = 20  # which a page can still show
 MOST_CANDIDATES = 5  # that an ambiguous name is told to be of
 
 
@@ -93,8 +93,8 @@ def pixels_at(image: Image.Image, side: int) -> Tensor:
 
 @torch.inference_mode()
 def draw_feature_maps(subject: Subject, picture: Picture, side: int, number: int) -> Figure:
-    """The strongest maps of each convolution of an image at test scale `side`, after its ReLU: those of the largest
-    mean, `number` of each layer, each brightest where it is largest."""
+    """The strongest maps of the layers of `feature_maps`, of an image at test scale `side`: those of the largest mean,
+    `number` of each layer, each brightest where it is largest."""
     maps = feature_maps(subject, pixels_at(picture.image, side))
     figure = Figure(figsize=(INCHES * (number + 1), INCHES * len(maps) + 0.5))
     panels = figure.subplots(len(maps), number + 1, squeeze=False)
@@ -105,7 +105,7 @@ def draw_feature_maps(subject: Subject, picture: Picture, side: int, number: int
         for axes, channel in zip(row[1:], strongest, strict=False):
             axes.imshow(values[channel], cmap="magma")
             axes.set_title(f"{channel}", fontsize=6, pad=1)
-    figure.suptitle(f"{subject.name}: {picture.name} at Q = {side}, the {number} strongest maps of each layer")
+    figure.suptitle(f"{subject.name}: {picture.name} at Q = {side}, the {number} strongest maps of a layer")
     return figure
 
 
