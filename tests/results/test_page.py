@@ -278,8 +278,8 @@ def test_depth_beyond_19_is_drawn_by_training_and_test_errors(tmp_path: Path) ->
         (19, "plain", "test error", 6.0),
         (56, "plain", "training error", 15.0),
         (56, "plain", "test error", 20.0),
-        (56, "with shortcuts", "training error", 1.0),
-        (56, "with shortcuts", "test error", 4.0),
+        (56, "shortcuts", "training error", 1.0),
+        (56, "shortcuts", "test error", 4.0),
     ]
     for panel, told in zip(chart.panels, ("training error", "test error"), strict=True):
         assert panel["title"] == told

@@ -13,7 +13,7 @@ from vggsuite.results.report import FINDING_REMARK, ONE_SEED, data_text, grid_of
 from vggsuite.results.tables import Measured, measured, spread_fields
 
 TITLES = {DEGRADATION: "nets of depth 11 to 56, plain and with shortcuts, top-1 errors in %"}
-TOLD = {"plain": "plain", "shortcut": "with shortcuts"}
+TOLD = {"plain": "plain", "shortcut": "shortcuts"}
 CLAIMS = (
     Claim("deeper is worse: plain, 34 against 19", "degradation/plain_34", "degradation/plain_19", helps=False),
     Claim("deeper is worse: plain, 56 against 19", "degradation/plain_56", "degradation/plain_19", helps=False),
@@ -64,22 +64,21 @@ def grid_of_rows(collection: Collection) -> Grid:
     for depth in DEPTHS:
         row: list[str] = [str(depth)]
         record: dict[str, Any] = {"depth": depth}
-        parameters: set[int] = set()
+        runs = []
         for kind in KINDS:
             found = errors_at(collection, kind, depth)
             for side, by_seed in found.items():
                 error = error_of(by_seed)
                 row.append(SourcedText(str(error or DASH), [result.name for result in by_seed.values()]))
                 record |= spread_fields(f"{TOLD[kind]}, {side}", error)
-            runs = [result.run for result in found["test"].values() if result.run]
-            row.append(str(len(runs)) if runs else DASH)
-            record[f"{TOLD[kind]}, runs"] = len(runs)
-            parameters |= {run.model["parameters"] for run in runs}
-        row.append(" or ".join(f"{count / 1e6:.2f} M" for count in sorted(parameters)) or DASH)
-        cells.append(row)
-        records.append(record | {"parameters": max(parameters, default=None)})
-    columns = [f"{TOLD[kind]}: {what}" for kind in KINDS for what in ("training error", "test error", "runs")]
-    return Grid("", ["depth", *columns, "parameters"], cells, records)
+            runs += [result.run for result in found["test"].values() if result.run]
+        parameters = sorted({run.model["parameters"] for run in runs})
+        cells.append(
+            [*row, str(len(runs) or DASH), " or ".join(f"{count / 1e6:.2f} M" for count in parameters) or DASH]
+        )
+        records.append(record | {"runs": len(runs), "parameters": max(parameters, default=None)})
+    columns = [f"{TOLD[kind]}: {side} error" for kind in KINDS for side in ("training", "test")]
+    return Grid("", ["depth", *columns, "runs", "parameters"], cells, records)
 
 
 def remarks(collection: Collection, shown: Sequence[Result], confidence: float) -> list[str]:
@@ -87,10 +86,9 @@ def remarks(collection: Collection, shown: Sequence[Result], confidence: float) 
     lines = [
         "Depth: of the net of Table 1, or of one whose blocks 3 to 5 (of 56 all) are deepened as from D to E; in the "
         "place of its three FC layers is one on an average pool, so that it has two weight layers fewer. With batch "
-        "normalisation, random weights, no dropout, "
-        "S = 256 or what it is on these images. Shortcuts have no parameters. Training error: that of "
-        "the chosen checkpoint on the images that it was trained on, seen as in the test. Errors [95% interval over "
-        "the images] of one run, or mean +- sd over runs of several seeds.",
+        "normalisation, random weights, no dropout, S = 256 or what it is on these images. Shortcuts have no "
+        "parameters. Training error: that of the chosen checkpoint on the images that it was trained on, seen as in the "
+        "test. Errors [95% interval over the images] of one run, or mean +- sd over runs of several seeds.",
         FINDING_REMARK.format(confidence),
     ]
     if any(len(collection.results.get(name, {})) == 1 for name in experiments_of(DEGRADATION)):

@@ -93,6 +93,11 @@ class Report:
     remarks: Sequence[str]
     sources: Sequence[Source]
 
+    @property
+    def title(self) -> str:
+        """What a person calls it: "Table 7", "Degradation"."""
+        return self.name.replace("table", "Table ").capitalize()
+
 
 def rendered(report: Report, style: str) -> list[str]:
     """The grids in one of tabulate's styles."""

@@ -21,7 +21,7 @@ def degradation_chart(collection: Collection) -> Chart:
     rows = rows if len({row["depth"] for row in rows}) > 1 else []
     panels = [of_side(told, [row for row in rows if row["side"] == told]) for told in SIDES.values()]
     caption = f"VGG-style nets with batch normalisation and an average pool, with shortcuts and without. {WHISKERS}"
-    return Chart("degradation", "Does depth beyond 19 help?", caption, panels, rows)
+    return Chart("beyond-19", "Does depth beyond 19 help?", caption, panels, rows)
 
 
 def of_side(title: str, rows: list[dict[str, object]]) -> Spec:
