@@ -87,8 +87,8 @@ def remarks(collection: Collection, shown: Sequence[Result], confidence: float) 
         "Depth: of the net of Table 1, or of one whose blocks 3 to 5 (of 56 all) are deepened as from D to E; in the "
         "place of its three FC layers is one on an average pool, so that it has two weight layers fewer. With batch "
         "normalisation, random weights, no dropout, S = 256 or what it is on these images. Shortcuts have no "
-        "parameters. Training error: that of the chosen checkpoint on the images that it was trained on, seen as in the "
-        "test. Errors [95% interval over the images] of one run, or mean +- sd over runs of several seeds.",
+        "parameters. Training error: that of the chosen checkpoint on the images that it was trained on, seen as in "
+        "the test. Errors [95% interval over the images] of one run, or mean +- sd over runs of several seeds.",
         FINDING_REMARK.format(confidence),
     ]
     if any(len(collection.results.get(name, {})) == 1 for name in experiments_of(DEGRADATION)):

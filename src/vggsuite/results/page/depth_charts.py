@@ -3,7 +3,7 @@
 from vggsuite.results.collection import Collection
 from vggsuite.results.degradation import TOLD, error_of, errors_at
 from vggsuite.results.experiments import DEPTHS, KINDS
-from vggsuite.results.page.charts import INK, PADDED, POINT, TOP1, WHISKERS, Chart, Spec, domain, spec_of, whiskers
+from vggsuite.results.page.charts import PADDED, POINT, TOP1, WHISKERS, Chart, Spec, domain, spec_of, whiskers
 
 SIDES = {"training": "training error", "test": "test error"}
 
@@ -32,7 +32,10 @@ def of_side(title: str, rows: list[dict[str, object]]) -> Spec:
     told = {"field": "net", "type": "nominal", "sort": None, "title": None}
     marks = [
         *whiskers(rows, "y", y),
-        {"mark": {"type": "line", "strokeWidth": 1.5}, "encoding": {"color": told, "strokeDash": told}},
-        {"mark": {**POINT, "stroke": INK, "strokeWidth": 0.5}, "encoding": {"color": told, "shape": told}},
+        {
+            "mark": {"type": "line", "strokeWidth": 1.5},
+            "encoding": {"color": told, "strokeDash": told | {"legend": None}},
+        },
+        {"mark": POINT, "encoding": {"color": told, "shape": told}},
     ]
     return spec_of(title, rows, encoding={"x": x, "y": y}, layer=marks)
