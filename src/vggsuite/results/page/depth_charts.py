@@ -30,12 +30,13 @@ def of_side(title: str, rows: list[dict[str, object]]) -> Spec:
     x = {"field": "depth", "type": "quantitative", "axis": axis, "scale": PADDED}
     y = {"field": "error", "type": "quantitative", "title": TOP1, "scale": {"domain": domain(rows)}}
     told = {"field": "net", "type": "nominal", "sort": None, "title": None}
+    shown_alike = told | {"legend": None}  # one legend, that of the colours
     marks = [
         *whiskers(rows, "y", y),
         {
             "mark": {"type": "line", "strokeWidth": 1.5},
-            "encoding": {"color": told, "strokeDash": told | {"legend": None}},
+            "encoding": {"color": told, "strokeDash": shown_alike},
         },
-        {"mark": POINT, "encoding": {"color": told, "shape": told}},
+        {"mark": POINT, "encoding": {"color": told, "shape": shown_alike}},
     ]
     return spec_of(title, rows, encoding={"x": x, "y": y}, layer=marks)
