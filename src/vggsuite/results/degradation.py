@@ -73,12 +73,11 @@ def grid_of_rows(collection: Collection) -> Grid:
                 record |= spread_fields(f"{TOLD[kind]}, {side}", error)
             runs += [result.run for result in found["test"].values() if result.run]
         parameters = sorted({run.model["parameters"] for run in runs})
-        cells.append(
-            [*row, str(len(runs) or DASH), " or ".join(f"{count / 1e6:.2f} M" for count in parameters) or DASH]
-        )
-        records.append(record | {"runs": len(runs), "parameters": max(parameters, default=None)})
+        seeds = len({run.seed for run in runs})
+        cells.append([*row, str(seeds or DASH), " or ".join(f"{count / 1e6:.2f} M" for count in parameters) or DASH])
+        records.append(record | {"seeds": seeds, "parameters": max(parameters, default=None)})
     columns = [f"{TOLD[kind]}: {side} error" for kind in KINDS for side in ("training", "test")]
-    return Grid("", ["depth", *columns, "runs", "parameters"], cells, records)
+    return Grid("", ["depth", *columns, "seeds", "parameters"], cells, records)
 
 
 def remarks(collection: Collection, shown: Sequence[Result], confidence: float) -> list[str]:
