@@ -37,10 +37,7 @@ def validate(config: TrainConfig) -> None:
         raise UserError(
             f"test.scale={test_scale} is smaller than the crop; allowed: {config.data.crop} pixels or more."
         )
-    for setting, harm in AGAINST_AVERAGES.items():
-        if attrgetter(setting)(config) and config.model.batch_norm:
-            allowed = "either of them" if "batch_norm" in OWN[config.model.family] else f"{setting}=false"
-            raise UserError(f"{setting}=true {harm} model.batch_norm=true; allowed: {allowed}.")
+    refuse_against_averages(config)
     refuse_keys(config.logger)
     unknown = set(config.data.expected) - COUNTED
     if unknown:
@@ -60,6 +57,15 @@ def validate(config: TrainConfig) -> None:
         raise UserError(
             f"init.layers={config.init.layers} needs a finished run to copy from; type init.run=<its folder>."
         )
+
+
+def refuse_against_averages(config: Any) -> None:
+    """Refuse what does not go with the running averages of batch normalisation, in a config that has a `recipe` and a
+    `model`."""
+    for setting, harm in AGAINST_AVERAGES.items():
+        if attrgetter(setting)(config) and config.model.batch_norm:
+            allowed = "either of them" if "batch_norm" in OWN[config.model.family] else f"{setting}=false"
+            raise UserError(f"{setting}=true {harm} model.batch_norm=true; allowed: {allowed}.")
 
 
 def refuse_keys(logger: dict[str, Any]) -> None:

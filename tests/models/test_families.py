@@ -203,3 +203,26 @@ def test_features_before_a_relu_are_refused_where_maps_are_averaged(name: str) -
     net = small(name)
     with pytest.raises(ValueError, match="averaged after their ReLU"):
         net.hidden(torch.zeros(1, 8), relu=False)
+
+
+@pytest.mark.parametrize("name", ["alexnet", "googlenet_2014", "vgg_a_lrn"])
+def test_lrn_takes_half_precision(name: str) -> None:
+    net = small(name, dropout=0.0).eval()
+    with torch.inference_mode():
+        exact = net(crops())
+        assert torch.allclose(net.bfloat16()(crops().bfloat16()).float(), exact, atol=0.05 * exact.abs().max())
+
+
+@pytest.mark.parametrize("name", ["vgg_a", "alexnet", "googlenet", "resnet18", "resnet50", "resnet20"])
+def test_a_place_sees_what_lies_around_its_centre(name: str) -> None:
+    """The centre of mass of a place's gradient, over images of noise."""
+    torch.manual_seed(0)
+    net = small(name).eval()
+    images = crops(16, 128).requires_grad_()
+    maps = net.maps(images)
+    place = maps.shape[-1] // 2 - net.map_side // 2
+    seen = maps[:, :, place : place + net.map_side, place : place + net.map_side]
+    (gradient,) = torch.autograd.grad(seen.sum(), images)
+    weights = gradient.abs().sum(dim=(0, 1, 2))
+    middle = float((weights * (torch.arange(128) + 0.5)).sum() / weights.sum())
+    assert middle == pytest.approx(net.first_centre + place * net.stride, abs=net.stride / 4)

@@ -8,7 +8,7 @@ import torchvision
 from torch import nn
 
 from vggsuite.errors import UserError
-from vggsuite.models.vgg import VGG, local_response_norm
+from vggsuite.models.vgg import VGG, LocalResponseNorm
 from vggsuite.results.paper import paper
 
 NETS: dict[str, dict[str, Any]] = {
@@ -85,7 +85,7 @@ def test_lrn_is_krizhevskys_formula() -> None:
     for i in range(a.shape[1]):
         near = a[:, max(0, i - n // 2) : i + n // 2 + 1]
         expected[:, i] = a[:, i] / (k + alpha * near.square().sum(dim=1)) ** beta
-    assert torch.allclose(local_response_norm()(a), expected, rtol=1e-12)
+    assert torch.allclose(LocalResponseNorm()(a), expected, rtol=1e-12)
 
 
 def test_lrn_follows_the_first_relu() -> None:

@@ -14,7 +14,7 @@ from vggsuite.anatomy.config import DescribeConfig
 from vggsuite.anatomy.layers import Layer, layers_of
 from vggsuite.anatomy.memory import Step, parse_memory
 from vggsuite.anatomy.report import MIB, Section, as_text, grouped, section_of_difference, section_of_layers
-from vggsuite.checks import model_ranges, refuse_idle, require_ranges
+from vggsuite.checks import model_ranges, refuse_against_averages, refuse_idle, require_ranges
 from vggsuite.composing import compose_command, to_config
 from vggsuite.data.find import find_images
 from vggsuite.errors import UserError, first_line
@@ -82,6 +82,7 @@ def check(config: DescribeConfig) -> None:
             ("recipe.batch_size", "1 or more", config.recipe.batch_size >= 1),
         ],
     )
+    refuse_against_averages(config)
     if config.output and not Path(config.output).expanduser().parent.is_dir():
         raise UserError(f"output={config.output} cannot be written; type output=<file>.md in a folder that is there.")
     other = config.against

@@ -78,6 +78,13 @@ def names_of(net: nn.Module) -> dict[nn.Module, str]:
     return names
 
 
+class WholeLayers(fx.Tracer):
+    """Takes LRN, which is a subclass of ours, as the layer that it is."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return isinstance(m, nn.LocalResponseNorm) or super().is_leaf_module(m, module_qualified_name)
+
+
 class LayerTracer(fx.Interpreter):
     """Runs a net operation by operation, and notes what each is.
 
@@ -87,7 +94,7 @@ class LayerTracer(fx.Interpreter):
     """
 
     def __init__(self, net: nn.Module, names: dict[nn.Module, str]) -> None:
-        super().__init__(fx.symbolic_trace(net))
+        super().__init__(fx.GraphModule(net, WholeLayers().trace(net)))
         self.names = {name: names.get(module, name) for name, module in net.named_modules()}
         self.receptive_fields: dict[fx.Node, ReceptiveField] = {}
         self.layers: list[Layer] = []

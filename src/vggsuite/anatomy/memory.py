@@ -1,9 +1,9 @@
 """How much memory a training step takes, simulated: every tensor is made and freed in turn, and none has content."""
 
-from bisect import bisect_right
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from warnings import catch_warnings, filterwarnings
 
 import torch
@@ -15,6 +15,7 @@ from vggsuite.errors import UserError
 from vggsuite.models.net import ConvNet
 from vggsuite.protocol import Precision
 
+FEW = 32  # images, of which the memory that one more takes is told
 UNITS = {"MB": 10**6, "GB": 10**9, "MIB": 2**20, "GIB": 2**30}
 
 
@@ -57,10 +58,20 @@ class Step:
 
     def largest_batch(self, memory: float, precision: Precision) -> int:
         """The most images of which a step fits into `memory` bytes; 0 where not even one does."""
-        peak, too_many = partial(self.peak, precision=precision), 1
-        while peak(too_many) <= memory:
-            too_many *= 2
-        return bisect_right(range(1, too_many), memory, lo=too_many // 2, key=peak) if too_many > 1 else 0
+        peak = cache(partial(self.peak, precision=precision))
+        if peak(1) > memory:
+            return 0
+        of_one_more = (peak(FEW) - peak(1)) / (FEW - 1)  # nearly as much as any further one takes
+        guess, step = 1 + int((memory - peak(1)) / of_one_more), 1
+        fits, too_many = 1, math.inf
+        while too_many - fits > 1:
+            guess = int(min(max(guess, fits + 1), too_many - 1))
+            if peak(guess) <= memory:
+                fits, guess = guess, guess + step
+            else:
+                too_many, guess = guess, guess - step
+            step *= 2
+        return fits
 
 
 def parse_memory(text: str) -> int:

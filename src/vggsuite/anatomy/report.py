@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from tabulate import tabulate
 
 from vggsuite.anatomy.layers import Layer
-from vggsuite.models.state import in_order
 
 MIB = 2**20
 BYTES = 4  # of a number in fp32
@@ -106,6 +105,19 @@ def section_of_difference(
 def costs(layer: Layer) -> tuple[object, ...]:
     """What tells a layer from another net's of the same name, whatever it sees."""
     return layer.kind, layer.shape, layer.parameters, layer.multiply_adds
+
+
+def in_order(first: Sequence[str], second: Sequence[str]) -> list[str]:
+    """The names of both, each after those that it comes after."""
+    names: list[str] = list(first)
+    place = 0
+    for name in second:
+        if name in names:
+            place = names.index(name) + 1
+        else:
+            names.insert(place, name)
+            place += 1
+    return names
 
 
 def compared(first: int, second: int) -> list[str]:

@@ -57,9 +57,9 @@ def draw_heatmap(config: EvaluateConfig, picture: Picture) -> tuple[Figure, Path
 def draw_panel(axes: Axes, subject: Subject, pixels: Tensor, protocol: Protocol, class_name: str | None) -> None:
     """Lay the score map of one class, the predicted one if none is named, over an image, uint8 [1, 3, H, W], at its Q.
 
-    A point of the map is drawn where the middle of its crop is, and the rim that no middle reaches stays bare; a net
-    that averages its maps has no crops, and its points cover the image. The map is the image's own, the posteriors
-    above it are `protocol`'s, with the mirror image's.
+    A point of the map is drawn where the middle is of what it sees, a crop or, of a net that averages its maps, a
+    place's receptive field; the rim that no middle reaches stays bare. The map is the image's own, the posteriors above
+    it are `protocol`'s, with the mirror image's.
     """
     net = subject.net
     alone = torch.zeros(1, dtype=torch.int64)
@@ -68,7 +68,7 @@ def draw_panel(axes: Axes, subject: Subject, pixels: Tensor, protocol: Protocol,
     shown = index_of(class_name, names) if class_name else int(posteriors.argmax())
     images = subject.preprocessing(pixels).to(DTYPES[protocol.precision])
     scores = score_map(net, images)[0, shown].float().cpu()
-    first = 0 if net.averages_maps else (net.crop - net.stride) / 2  # left edge of the first point's cell
+    first = net.first_centre - net.stride / 2  # left edge of the first point's cell
     right, bottom = (first + count * net.stride for count in reversed(scores.shape))
     extent = (first, right, bottom, first)
     side, across = pixels.shape[2:]

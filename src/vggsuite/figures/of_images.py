@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
+from vggsuite.anatomy.layers import WholeLayers
 from vggsuite.anatomy.report import shape_text
 from vggsuite.config import EvaluateConfig
 from vggsuite.data import views
@@ -138,7 +139,7 @@ class ActivationTracer(fx.Interpreter):
     """
 
     def __init__(self, maps: Maps) -> None:
-        super().__init__(fx.symbolic_trace(maps))
+        super().__init__(fx.GraphModule(maps, WholeLayers().trace(maps)))
         self.names = {f"net.{path}": name for name, path in module_names(maps.net).items()}
         self.found: dict[str, Tensor] = {}
         self.name = ""

@@ -91,7 +91,7 @@ def check_training(config: LocaliserConfig) -> None:
         UserError: naming the value, what is allowed, and the override to type.
     """
     validate(config)
-    check_places(config.model, "localise.py")
+    check_places(config.model, f"the run of from={config.init.run}")
     if config.test.training_error:
         raise UserError("test.training_error=true is for classification (train.py); leave it out.")
     if config.init.layers != Layers.all_but_last:

@@ -1,11 +1,12 @@
 """The net of Krizhevsky et al. 2012, which torchvision has only in a later, slimmer form without LRN."""
 
+from itertools import count
 from math import prod
 
 from torch import nn
 
 from vggsuite.models.fully_connected import SequentialNet, fully_connected
-from vggsuite.models.net import Padding, local_response_norm, make_activation, pad_with, require_map, scaled, strides
+from vggsuite.models.net import LocalResponseNorm, Padding, make_activation, pad_with, require_map, scaled, strides
 from vggsuite.models.table1 import FC_WIDTH
 
 FIRST = {4: (11, 2), 2: (7, 3), 1: (5, 2)}  # kernel and padding of the first convolution by its stride; of 2 and 1 ours
@@ -54,7 +55,7 @@ class AlexNet(SequentialNet):
         *first, second, third, fifth = strides(num_pools)
         kernel, border = FIRST[prod(first)]
         one, two, three, four, five = (towers * scaled(channels / towers, width) for channels in WIDTHS)
-        norms = [[local_response_norm()] if lrn else [] for _ in range(2)]
+        norms = [[LocalResponseNorm()] if lrn else [] for _ in range(2)]
         self.features = nn.Sequential(
             *(*layer(nn.Conv2d(3, one, kernel, prod(first), border), activation), *norms[0], max_pool(second)),
             *(*layer(nn.Conv2d(one, two, 5, padding=2, groups=towers), activation), *norms[1], max_pool(third)),
@@ -64,8 +65,8 @@ class AlexNet(SequentialNet):
         )
         pad_with(self, padding)
         self.crop, self.stride, self.avgpool = crop, 2**num_pools, nn.Identity()
-        self.map_side = side_after(self.features, crop)
-        require_map(crop, num_pools, map_side=self.map_side)
+        self.first_centre, self.map_side = crop / 2, side_after(self.features, crop)
+        require_map(crop, num_pools, smallest=next(side for side in count(1) if side_after(self.features, side) > 0))
         features, hidden = five * self.map_side**2, scaled(FC_WIDTH, width)
         self.classifier = fully_connected(features, hidden, num_classes, activation, dropout=dropout)
         paths = [path for path, module in self.named_modules() if isinstance(module, nn.Conv2d | nn.Linear)]

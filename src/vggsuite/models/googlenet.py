@@ -9,9 +9,9 @@ from torchvision.models.googlenet import BasicConv2d, Inception, InceptionAux
 
 from vggsuite.models.net import (
     ConvNet,
+    LocalResponseNorm,
     Padding,
     Scores,
-    local_response_norm,
     pad_with,
     require_map,
     require_relu,
@@ -79,7 +79,7 @@ class GoogLeNet(ConvNet):
         self.auxiliary = auxiliary
         require_map(crop, num_pools)
         convolution: Convolution = BasicConv2d if batch_norm else ConvReLU
-        norm = local_response_norm if lrn else nn.Identity
+        norm = LocalResponseNorm if lrn else nn.Identity
         narrow, wide = scaled(64, width), scaled(192, width)
         first, *pools = strides(num_pools)
 
@@ -97,7 +97,10 @@ class GoogLeNet(ConvNet):
         if auxiliary:
             make = partial(Auxiliary, num_classes=num_classes, convolution=convolution, width=width)
             self.aux1, self.aux2 = make(made_by["inception4a"]), make(made_by["inception4d"])
-        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.avgpool, self.first_centre, step = nn.AdaptiveAvgPool2d(1), 0.5, first
+        for size, stride in zip((3, 3, 3, 2), pools, strict=True):
+            self.first_centre += (size - 1) / 2 * step * (stride == 2)  # of a pool, which is not padded
+            step *= stride
         self.dropout = nn.Dropout(dropout)
         self.fc = nn.Linear(channels, num_classes)
         pad_with(self, padding)

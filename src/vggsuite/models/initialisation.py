@@ -52,7 +52,7 @@ def copy_from_net_a(net: ConvNet, net_a: ConvNet) -> None:
         if name not in target or name not in source or target[name].weight.shape != source[name].weight.shape:
             raise UserError(
                 f"init=net_a cannot copy {name}, which the two nets do not share in one shape; allowed: a run of net A "
-                "with this run's width, classes and crop, for a net of 3x3 layers (or init=glorot)."
+                "with this run's width, classes and crop, for a VGG net of 3x3 layers (or init=glorot)."
             )
         target[name].load_state_dict(source[name].state_dict())
 
@@ -63,6 +63,8 @@ def copy_all(net: ConvNet, state: Mapping[str, Tensor], *, but_last: bool = Fals
     Raises:
         UserError: where the two nets differ.
     """
+    if not net.auxiliary:
+        state = {name: value for name, value in state.items() if not name.startswith("aux")}
     if but_last:
         state = {**state, **{name: value for name, value in net.state_dict().items() if net.is_of_outputs(name)}}
     if difference := first_difference(net, state):

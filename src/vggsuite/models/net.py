@@ -24,6 +24,8 @@ class ConvNet(nn.Module, ABC):
     Attributes:
         crop: side of the square input in pixels.
         stride: from one place of the last maps to the next, in pixels of the image.
+        first_centre: the middle of what the first place of the score map sees, a crop or a place of maps that are
+            averaged, in pixels from the image's edge.
         map_side: side of the patch of the last maps that the layers after them take at once: of all that a crop makes,
             or 1 where maps are averaged.
         avgpool: the average over the map, or nothing.
@@ -36,6 +38,7 @@ class ConvNet(nn.Module, ABC):
 
     crop: int
     stride: int
+    first_centre: float
     map_side: int
     avgpool: nn.Module
     last_name: str
@@ -181,12 +184,18 @@ def pad_with(net: nn.Module, padding: Padding) -> None:
             layer.padding_mode = padding
 
 
-def local_response_norm() -> nn.LocalResponseNorm:
-    """LRN with the parameters of Krizhevsky et al. 2012: k = 2, n = 5, alpha = 1e-4, beta = 0.75.
+class LocalResponseNorm(nn.LocalResponseNorm):
+    """LRN with the parameters of Krizhevsky et al. 2012: k = 2, n = 5, alpha = 1e-4, beta = 0.75; computed in fp32, as
+    torch has no bf16 of it on the CPU.
 
     torch divides alpha by n and Krizhevsky does not, hence alpha = 5 * 1e-4 here.
     """
-    return nn.LocalResponseNorm(size=5, alpha=5e-4, beta=0.75, k=2.0)
+
+    def __init__(self) -> None:
+        super().__init__(size=5, alpha=5e-4, beta=0.75, k=2.0)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(input.to(torch.promote_types(input.dtype, torch.float32))).to(input.dtype)
 
 
 def make_activation(name: str, channels: int = 1) -> nn.Module:
@@ -208,12 +217,12 @@ def require_relu(relu: bool) -> None:
         raise ValueError("maps are averaged after their ReLU")
 
 
-def require_map(crop: int, num_pools: int, *, map_side: int | None = None) -> None:
-    """Raise a UserError for a crop of which `num_pools` halvings leave no map; `map_side` is that of the map where it
-    is known, as overlapping pools need some pixels more."""
-    if (crop // 2**num_pools if map_side is None else map_side) > 0:
-        return
-    raise UserError(
-        f"data.crop={crop} vanishes under model.num_pools={num_pools}; allowed: a crop of some more than "
-        f"{2**num_pools} pixels, or fewer pools (model.num_pools=3)."
-    )
+def require_map(crop: int, num_pools: int, *, smallest: int | None = None) -> None:
+    """Raise a UserError for a crop of which `num_pools` halvings leave no map; `smallest` is the least of which they
+    leave one, where it is not 2 to the power of their number."""
+    needed = smallest or 2**num_pools
+    if crop < needed:
+        raise UserError(
+            f"data.crop={crop} vanishes under model.num_pools={num_pools}; allowed: a crop of {needed} pixels or more, "
+            "or fewer pools (model.num_pools=3)."
+        )

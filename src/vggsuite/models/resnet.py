@@ -70,7 +70,7 @@ class ResNet(ConvNet):
                 channels = out
             setattr(self, f"layer{number + 1}", layer)
             self.layers.append(layer)
-        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.avgpool, self.first_centre = nn.AdaptiveAvgPool2d(1), 0.5  # all layers are padded on both sides
         self.fc = nn.Linear(channels, num_classes)
         pad_with(self, padding)
 

@@ -57,7 +57,8 @@ def first_difference(net: ConvNet, state: Mapping[str, Tensor]) -> str | None:
     """The first layer, from the image on, in which `state` is not of `net`, and how they differ; None if it fits."""
     paper_names = {module: paper_name for paper_name, module in module_names(net).items()}
     own = net.state_dict()
-    for name in in_order(list(own), list(state)):
+    modules = list(dict.fromkeys(name.partition(".")[0] for name in own))
+    for name in sorted(own.keys() | state.keys(), key=lambda name: from_the_image_on(name, modules)):
         if name.endswith("num_batches_tracked"):
             continue
         sides = [f"{list(side[name].shape)}" if name in side else "nothing" for side in (own, state)]
@@ -68,17 +69,12 @@ def first_difference(net: ConvNet, state: Mapping[str, Tensor]) -> str | None:
     return None
 
 
-def in_order(first: Sequence[str], second: Sequence[str]) -> list[str]:
-    """The names of both, each after those that it comes after."""
-    names: list[str] = list(first)
-    place = 0
-    for name in second:
-        if name in names:
-            place = names.index(name) + 1
-        else:
-            names.insert(place, name)
-            place += 1
-    return names
+def from_the_image_on(name: str, modules: Sequence[str]) -> tuple[Any, ...]:
+    """A parameter's place in a net of such `modules`, in their order: layers by their numbers, the weight first."""
+    module, _, parameter = name.rpartition(".")
+    first, *rest = module.split(".")
+    numbers = [(part.isdigit(), int(part) if part.isdigit() else part) for part in rest]
+    return modules.index(first) if first in modules else len(modules), first, numbers, parameter != "weight"
 
 
 def require_fit(net: ConvNet, state: Mapping[str, Tensor], source: str, *, remedy: str = REMEDY) -> None:

@@ -45,7 +45,7 @@ def block_kernels(depth: int, *, conv1x1: bool = False, kernel: int = 3) -> tupl
     if conv1x1 and depth < 16:
         raise UserError(
             f"model.conv1x1=true has no place in model.depth={depth}, whose blocks have no third convolution; allowed "
-            "with it: model.depth=16 (net C) or model.depth=19."
+            "with it: model.depth=16 (net C) or more."
         )
     if kernel not in LARGEST_KERNELS or (kernel > 3 and depth == 8):
         raise UserError(

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from vggsuite.errors import UserError
 from vggsuite.models.fully_connected import SequentialNet, fully_connected
-from vggsuite.models.net import Padding, local_response_norm, make_activation, require_map, scaled
+from vggsuite.models.net import LocalResponseNorm, Padding, make_activation, require_map, scaled
 from vggsuite.models.table1 import FC_WIDTH, WIDTHS, block_kernels
 
 
@@ -70,13 +70,14 @@ class VGG(SequentialNet):
                 layers.append(convolution(channels, out, size, activation, batch_norm=batch_norm, padding=padding))
                 channels = out
             if lrn and number == 1:
-                layers[0].append(local_response_norm())
+                layers[0].append(LocalResponseNorm())
             self.features.extend(with_shortcuts(layers, first=number == 1) if shortcuts else joined(layers))
             if number <= num_pools:
                 self.features.append(nn.MaxPool2d(2, stride=2))
         if shortcuts and not any(isinstance(layer, Shortcut) for layer in self.features):
             raise UserError(
-                f"model.shortcuts=true finds no two layers to go around in model.depth={depth}; leave it out."
+                f"model.shortcuts=true finds no two layers to go around in model.depth={depth} model.kernel={kernel}; "
+                "type model.shortcuts=false, or model.kernel=3 and model.depth=11 or more."
             )
 
         names = [f"conv{block}_{layer}" for block, own in enumerate(blocks, 1) for layer in range(1, len(own) + 1)]
@@ -90,11 +91,13 @@ class VGG(SequentialNet):
         """Add what comes after the last maps, of so many channels: FC layers, or an average pool and one layer."""
         if head == "fc":
             self.map_side, self.avgpool, self.last_name = self.crop // self.stride, nn.Identity(), "classifier.6"
+            self.first_centre = self.crop / 2
             features = channels * self.map_side**2
             self.classifier = fully_connected(features, hidden, num_classes, activation, dropout=dropout)
             self.layer_names |= {"classifier.0": "fc6", "classifier.3": "fc7", "classifier.6": "fc8"}
         else:
             self.map_side, self.avgpool, self.last_name = 1, nn.AdaptiveAvgPool2d(1), "classifier.1"
+            self.first_centre = self.stride / 2
             self.classifier = nn.Sequential(nn.Dropout(dropout), nn.Linear(channels, num_classes))
             self.layer_names["classifier.1"] = "fc"
 

@@ -17,7 +17,7 @@ HEADINGS = (
 CLAIMS = (
     Claim("batch normalisation helps: D", "family/vgg_d_bn", "family/vgg_d"),
     Claim("an average pool beats FC layers: D (BN)", "family/vgg_d_bn_average_pool", "family/vgg_d_bn"),
-    Claim("three 3x3 beat one 7x7 (section 2.3): D (BN)", "family/vgg_d_bn", "family/vgg_d_bn_7x7"),
+    Claim("stacks of 3x3 beat one 7x7 or 5x5 (section 2.3): D (BN)", "family/vgg_d_bn", "family/vgg_d_bn_7x7"),
     Claim("VGG beats what was before: D against AlexNet", "family/vgg_d", "family/alexnet"),
     Claim("GoogLeNet beats D (BN)", "family/googlenet", "family/vgg_d_bn"),
     Claim("shortcuts help: ResNet-34 against plain-34", "family/resnet34", "family/plain34"),

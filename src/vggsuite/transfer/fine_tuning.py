@@ -4,16 +4,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import yaml
 from tqdm import tqdm
 
 from vggsuite import cli
 from vggsuite.checks import validate
 from vggsuite.composing import compose_command, to_config
-from vggsuite.config import Resume, TrainConfig, TransferConfig
+from vggsuite.config import PROJECT_ROOT, ModelConfig, Resume, TrainConfig, TransferConfig
 from vggsuite.data.labelled import LabelledImages
 from vggsuite.errors import UserError
 from vggsuite.evaluation.run import Subject
 from vggsuite.files import write_atomically
+from vggsuite.models.factors import model_of
 from vggsuite.naming import literal
 from vggsuite.protocol import Protocol
 from vggsuite.results.predictions import load_posteriors
@@ -24,6 +26,8 @@ from vggsuite.training.resuming import saved_state
 from vggsuite.training.run import train
 from vggsuite.transfer.scoring import Outcome, outcome_of
 
+MODELS = PROJECT_ROOT / "conf/model"
+NAMING = ("family", "depth", "shortcuts", "lrn", "conv1x1", "kernel")  # factors that name a net, the first ones first
 IDENTITY_FILE = "transfer_identity.json"  # in a training's folder, once it has finished
 PASSED_ON = ("data.expected.", "trainer.", "logger.")  # words as they were typed
 # Settings of `data` that are not the source net's.
@@ -112,12 +116,23 @@ def training_words(
         "rerun": config.rerun,
     }
     return [
-        "model=vgg_a",  # of which every factor is typed below
+        f"model={named_alike(subject.model)}",  # and every factor is typed below
         *(f"{group}={choices[group]}" for group in ("data", "recipe", "trainer", "logger")),
         *(word for word in typed if word.lstrip("+~").startswith(PASSED_ON)),
         *(f"{name}={literal(value)}" for name, value in settings.items()),
         *origin(config, subject),
     ]
+
+
+def named_alike(model: ModelConfig) -> str:
+    """The file of conf/model/ whose net is the most alike, and which names the training."""
+    files = {file.stem: model_of(yaml.safe_load(file.read_text())) for file in sorted(MODELS.glob("*.yaml"))}
+
+    def number_alike(name: str) -> int:
+        same = [getattr(files[name], factor) == getattr(model, factor) for factor in NAMING]
+        return sum(2**place * alike for place, alike in enumerate(reversed(same)))
+
+    return max(files, key=number_alike)
 
 
 def origin(config: TransferConfig, subject: Subject) -> list[str]:
