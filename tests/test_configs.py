@@ -205,6 +205,19 @@ def test_values_out_of_range_are_refused(override: str, told: str) -> None:
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["model=resnet18", "recipe.batch_size=1"], "recipe.batch_size=1 leaves batch normalisation one image"),
+        (["model=resnet18", "recipe.checkpoint_activations=true"], "allowed: recipe.checkpoint_activations=false"),
+        (["model.batch_norm=true", "recipe.checkpoint_activations=true"], "allowed: either of them"),
+    ],
+)
+def test_what_does_not_go_with_batch_normalisation_is_refused(words: list[str], told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        validate(composed(*words))
+
+
 def test_seed_0_is_a_seed() -> None:
     assert composed("seed=0").seed == 0
 

@@ -38,6 +38,11 @@ def validate(config: TrainConfig) -> None:
             f"test.scale={test_scale} is smaller than the crop; allowed: {config.data.crop} pixels or more."
         )
     refuse_against_averages(config)
+    if config.model.batch_norm and config.recipe.batch_size == 1:
+        raise UserError(
+            "recipe.batch_size=1 leaves batch normalisation one image to take a mean of; allowed with "
+            "model.batch_norm=true: 2 or more."
+        )
     refuse_keys(config.logger)
     unknown = set(config.data.expected) - COUNTED
     if unknown:
