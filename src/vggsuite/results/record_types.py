@@ -5,7 +5,7 @@ from typing import Annotated, NotRequired
 from pydantic import ConfigDict, Field
 from typing_extensions import TypedDict  # as pydantic asks for below Python 3.12
 
-from vggsuite.config import Selection
+from vggsuite.config import Activation, Family, Head, Padding, Selection
 from vggsuite.protocol import Average, Method, Precision
 
 # What is looked up in the file system, or among experiments: a path, and one whose last part is a folder's name.
@@ -96,6 +96,10 @@ class OfModel(TypedDict):
 
     parameters: int
     multiply_adds: NotRequired[int]
+    family: NotRequired[Family]
+    head: NotRequired[Head]
+    activation: NotRequired[Activation]
+    padding: NotRequired[Padding]
 
 
 class OfCost(TypedDict):
