@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from vggsuite.models.alexnet import AlexNet
-from vggsuite.models.vgg import VGG
+from vggsuite.models.fully_connected import SequentialNet
 
 
 class ReceptiveField(NamedTuple):
@@ -71,7 +70,7 @@ def names_of(net: nn.Module) -> dict[nn.Module, str]:
     """The names that a net gives its weight layers, and pools by their order where the net is a sequence; the modules'
     own of others."""
     names = {module: name for name, module in net.named_modules()}
-    if isinstance(net, VGG | AlexNet):
+    if isinstance(net, SequentialNet):
         pools = [module for module in net.features if isinstance(module, nn.MaxPool2d)]
         names |= {pool: f"pool{number}" for number, pool in enumerate(pools, start=1)}
         names |= {module: name for name, module in net.named_weight_layers()}

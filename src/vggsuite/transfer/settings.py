@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from vggsuite import checks
 from vggsuite.checks import data_ranges, require_ranges
 from vggsuite.config import MULTI_LABEL, Features, Mode, Region, TransferConfig
 from vggsuite.data.scale import MAX_CROPS, PAPER_CROP, is_integer
@@ -38,11 +39,8 @@ def refuse_idle(config: TransferConfig, typed: Sequence[str]) -> None:
     Raises:
         UserError: naming it.
     """
-    for word in typed:
-        name = word.lstrip("+~").partition("=")[0].split(".")[0]
-        for state in (f"mode={config.mode}", f"features={config.features}"):
-            if name in IDLE.get(state, ()):
-                raise UserError(f"{word} changes nothing with {state}; leave one of them out.")
+    for state in (f"mode={config.mode}", f"features={config.features}"):
+        checks.refuse_idle(typed, dict.fromkeys(IDLE.get(state, ()), f"with {state}; leave one of them out"))
 
 
 def check(config: TransferConfig) -> None:
